@@ -1,0 +1,216 @@
+"""Cumulative mass along a ranking, at one inverse temperature.
+
+All that a decoding step asks of a distribution is here: how much mass the top r tokens hold, which rank
+reaches a given mass, how many tokens stand above a threshold, and the entropy of a stretch of ranks.
+In the head every answer is exact; in the tail the logit is linear in rank between two knots.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.ranked import Ranked, segment_mean
+
+__all__ = ["Mass", "Masses", "bisect_rows"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def bisect_rows(rows: Floats, value: Floats, *, side: str) -> Ints:
+    """`numpy.searchsorted` row by row: `rows` (b, k) ascending, `value` (b,); returns (b,) in 0 … k."""
+    n_rows, n_columns = rows.shape
+    flat = rows.ravel()
+    base = np.arange(n_rows) * n_columns
+    low = np.zeros(n_rows, dtype=np.int64)
+    high = np.full(n_rows, n_columns, dtype=np.int64)
+    for _ in range(n_columns.bit_length()):
+        middle = (low + high) >> 1
+        found = flat[base + np.minimum(middle, n_columns - 1)]
+        right = (found < value) if side == "left" else (found <= value)
+        right &= middle < high
+        low = np.where(right, middle + 1, low)
+        high = np.where(right, high, middle)
+    return low
+
+
+class Mass:
+    """Weights exp(−β·gap) of a block's tokens, summed along the ranking.
+
+    A gap is the number of nats that a token's logit lies below the top one, so the top token weighs 1
+    and a probability is a weight over a sum of weights. All arguments and results have shape (b,).
+    """
+
+    def __init__(self, ranked: Ranked, beta: float) -> None:
+        self.ranked = ranked
+        self.beta = beta
+        self.head = ranked.head_logit.shape[1]
+        self._ends = ranked.knot_rank[self.head :]
+        self._stride = len(ranked.knot_rank) + 1
+        self._base = np.arange(len(ranked)) * self._stride
+
+    @cached_property
+    def _weight(self) -> Floats:
+        """(b, k), weight of one token at each knot."""
+        return np.exp(-self.beta * self.ranked.knot_gap)
+
+    @cached_property
+    def _tail(self) -> tuple[Floats, Floats, Ints]:
+        """Of every tail segment: weight per token at its upper end corrected, drop in nats, count."""
+        upper = self._weight[:, self.head - 1 : -1] * np.exp(
+            self.beta * self.ranked.tail_correction.astype(np.float64)
+        )
+        drop = np.diff(self.ranked.knot_gap[:, self.head - 1 :], axis=1)
+        return upper, drop, np.diff(self._ends, prepend=self.head)
+
+    @cached_property
+    def _cumulative(self) -> Floats:
+        """(b, k + 1), mass of the ranks up to each knot; the first column is 0."""
+        sums = np.empty((len(self.ranked), self._stride))
+        sums[:, 0] = 0.0
+        sums[:, 1 : self.head + 1] = self._weight[:, : self.head]
+        if len(self._ends):
+            upper, drop, count = self._tail
+            sums[:, self.head + 1 :] = upper * segment_mean(self.beta * drop) * count
+        return np.cumsum(sums, axis=1, out=sums)
+
+    @cached_property
+    def total(self) -> Floats:
+        """(b,), mass of the whole vocabulary."""
+        return self._cumulative[:, -1]
+
+    def _segment(self, rank: Ints) -> tuple[Ints, Ints]:
+        """For ranks in the tail: the segment that holds each, and the rank it starts after."""
+        segment = np.clip(np.searchsorted(self._ends, rank), 0, len(self._ends) - 1)
+        return segment, np.where(segment > 0, self._ends[segment - 1], self.head)
+
+    def upto(self, rank: Ints) -> Floats:
+        """Mass of the top `rank` tokens, 0 … vocab_size."""
+        mass = self._cumulative.ravel()[self._base + np.minimum(rank, self.head)]
+        deep = np.flatnonzero(rank > self.head)
+        if len(deep):
+            segment, first = self._segment(rank[deep])
+            upper, drop, count = self._tail
+            part = (rank[deep] - first) / count[segment]
+            mean = segment_mean(self.beta * drop[deep, segment] * part) * part
+            mass[deep] = self._cumulative[deep, self.head + segment]
+            mass[deep] += upper[deep, segment] * mean * count[segment]
+        return mass
+
+    def reach(self, target: Floats) -> Ints:
+        """The smallest rank whose cumulative mass is at least `target` (> 0); vocab_size if none."""
+        knot = bisect_rows(self._cumulative, target, side="left")
+        rank = knot.copy()
+        deep = np.flatnonzero(knot > self.head)
+        if len(deep):
+            segment = np.minimum(knot[deep] - 1 - self.head, len(self._ends) - 1)
+            upper, drop, count = self._tail
+            share = target[deep] - self._cumulative[deep, self.head + segment]
+            share /= np.maximum(upper[deep, segment] * count[segment], np.finfo(float).tiny)
+            fall = self.beta * drop[deep, segment]
+            # Solve (1 − e^(−fall·x)) / fall = share for the fraction x of the segment.
+            steep = fall > 1e-8
+            inside = np.clip(1.0 - share * fall, np.finfo(float).tiny, 1.0)
+            part = np.where(steep, -np.log(inside) / np.where(steep, fall, 1.0), share)
+            rank[deep] = self._rank_inside(segment, part, up=True)
+        return rank
+
+    def above(self, gap: Floats) -> Ints:
+        """Number of tokens whose gap is at most `gap`."""
+        knots = self.ranked.knot_gap
+        knot = bisect_rows(knots, gap, side="right")
+        rank = knot.copy()
+        deep = np.flatnonzero(knot >= self.head)
+        deep = deep[knot[deep] < knots.shape[1]]
+        if len(deep) and len(self._ends):
+            segment = knot[deep] - self.head
+            _, drop, _ = self._tail
+            fall = drop[deep, segment]
+            part = (gap[deep] - knots[deep, knot[deep] - 1]) / np.where(fall > 0, fall, 1.0)
+            rank[deep] = self._rank_inside(segment, part, up=False)
+        rank[knot == knots.shape[1]] = self.ranked.vocab_size
+        return rank
+
+    def _rank_inside(self, segment: Ints, part: Floats, *, up: bool) -> Ints:
+        _, _, count = self._tail
+        first = np.where(segment > 0, self._ends[segment - 1], self.head)
+        steps = part * count[segment]
+        whole = np.ceil(steps) if up else np.floor(steps)
+        return first + np.clip(whole, int(up), count[segment]).astype(np.int64)
+
+    def gap_at(self, rank: Ints) -> Floats:
+        """Gap of the token at `rank`, 1 … vocab_size."""
+        knots = self.ranked.knot_gap
+        gap: Floats = knots[np.arange(len(knots)), np.minimum(rank, self.head) - 1]
+        deep = np.flatnonzero(rank > self.head)
+        if len(deep):
+            segment, first = self._segment(rank[deep])
+            _, drop, count = self._tail
+            upper = knots[deep, self.head - 1 + segment]
+            gap[deep] = upper + drop[deep, segment] * (rank[deep] - first) / count[segment]
+        return gap
+
+    @cached_property
+    def _moment(self) -> Floats:
+        """(b, k + 1), sum of weight × gap of the ranks up to each knot."""
+        sums = np.zeros((len(self.ranked), self._stride))
+        gap = self.ranked.knot_gap
+        sums[:, 1 : self.head + 1] = self._weight[:, : self.head] * gap[:, : self.head]
+        if len(self._ends):
+            upper, drop, count = self._tail
+            fall = self.beta * drop
+            mean_gap = gap[:, self.head - 1 : -1] + drop * _mean_position(fall)
+            mean_gap -= self.ranked.tail_correction
+            sums[:, self.head + 1 :] = upper * segment_mean(fall) * count * mean_gap
+        return np.cumsum(sums, axis=1, out=sums)
+
+    def _moment_upto(self, rank: Ints) -> Floats:
+        moment = self._moment.ravel()[self._base + np.minimum(rank, self.head)]
+        deep = np.flatnonzero(rank > self.head)
+        if len(deep):
+            segment, first = self._segment(rank[deep])
+            upper, drop, count = self._tail
+            part = (rank[deep] - first) / count[segment]
+            fall = self.beta * drop[deep, segment] * part
+            mean_gap = self.ranked.knot_gap[deep, self.head - 1 + segment]
+            mean_gap = mean_gap + drop[deep, segment] * part * _mean_position(fall)
+            mean_gap -= self.ranked.tail_correction[deep, segment]
+            mass = upper[deep, segment] * segment_mean(fall) * part * count[segment]
+            moment[deep] = self._moment[deep, self.head + segment] + mass * mean_gap
+        return moment
+
+    def entropy(self, low: Ints, high: Ints) -> Floats:
+        """Entropy in nats of the distribution renormalised over ranks low + 1 … high."""
+        mass = self.upto(high) - self.upto(low)
+        moment = self._moment_upto(high) - self._moment_upto(low)
+        # −Σ p ln p with ln p = −β·gap − ln mass; rounding may leave −1e−17 where one token is left.
+        return np.maximum(np.log(mass) + self.beta * moment / mass, 0.0)
+
+
+def _mean_position(fall: Floats) -> Floats:
+    """Mean of x in [0, 1] under the density ∝ exp(−fall·x): 1/fall − 1/(e^fall − 1)."""
+    steep = fall > 1e-4
+    safe = np.minimum(np.where(steep, fall, 1.0), 700.0)
+    return np.where(steep, 1.0 / np.where(steep, fall, 1.0) - 1.0 / np.expm1(safe), 0.5 - fall / 12.0)
+
+
+class Masses:
+    """The `Mass` of one block at any inverse temperature; remembers the last few."""
+
+    def __init__(self, ranked: Ranked, remember: int = 3) -> None:
+        self.ranked = ranked
+        self._remember = remember
+        self._known: OrderedDict[float, Mass] = OrderedDict()
+
+    def at(self, beta: float) -> Mass:
+        """The block's mass at inverse temperature `beta` > 0."""
+        if beta not in self._known:
+            self._known[beta] = Mass(self.ranked, beta)
+            while len(self._known) > self._remember:
+                self._known.popitem(last=False)
+        self._known.move_to_end(beta)
+        return self._known[beta]

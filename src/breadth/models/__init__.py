@@ -1,0 +1,1 @@
+"""Models: whatever gives next-token distributions at the prefixes of a trie."""

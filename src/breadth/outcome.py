@@ -1,0 +1,284 @@
+"""What a decoding rule makes of a probe: the exact probability of every answer, and where the rest leaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.mass import Masses
+from breadth.measures import answers as measures
+from breadth.ranked import Ranked, event_ranks
+from breadth.rules import Rule
+from breadth.trie import END, Trie
+
+__all__ = ["Outcome", "outcomes"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One rule on one probe. Columns have one entry per node of the trie; the root's are 0.
+
+    Attributes:
+        trie: the answers.
+        rule: the decoding rule.
+        edge_logp: float64 (n,), ln q of the event that leads to the node, given its parent; −inf where
+            the rule drops it.
+        edge_uniform_logp: the same when each step samples uniformly from the kept *tokens*.
+        edge_event_logp: the same when each step samples uniformly from the kept *events*.
+        cut_in_tail: whether at some prefix that the rule reaches its cut fell into the sketched tail, so
+            that numbers may be off by about 1e-3.
+    """
+
+    trie: Trie
+    rule: Rule
+    edge_logp: Floats
+    edge_uniform_logp: Floats
+    edge_event_logp: Floats
+    cut_in_tail: bool
+
+    @cached_property
+    def reach_logp(self) -> Floats:
+        """float64 (n,), ln of the probability that generation passes through each node."""
+        return self.trie.along_paths(self.edge_logp)
+
+    @cached_property
+    def answer_logp(self) -> Floats:
+        """float64 (|V|,), ln q(y): an answer's sequences add up."""
+        return self.trie.by_answer(self.reach_logp)
+
+    @property
+    def validity(self) -> float:
+        """Val = Σ q(y) [Def 3.1]."""
+        return measures.validity(self.answer_logp)
+
+    @property
+    def diversity(self) -> float:
+        """Div = exp(H(q | V)) / |V| [Def 3.1]."""
+        return measures.diversity(self.answer_logp)
+
+    @property
+    def recall(self) -> float:
+        """Sequence recall: the share of answers that survive the cutoff [Def 4.1]."""
+        return measures.recall(self.answer_logp)
+
+    @cached_property
+    def precision(self) -> float:
+        """Sequence precision: P(valid) when each step samples uniformly from the kept tokens [Def 4.1]."""
+        return measures.validity(self.trie.by_answer(self.trie.along_paths(self.edge_uniform_logp)))
+
+    @cached_property
+    def event_precision(self) -> float:
+        """Sequence precision with the end counted as one event: the left side of Thm E.1."""
+        return measures.validity(self.trie.by_answer(self.trie.along_paths(self.edge_event_logp)))
+
+    def distinct(self, n: int) -> float:
+        """Expected number of distinct valid answers among n independent samples."""
+        return float(measures.expected_distinct(self.answer_logp, [n])[0])
+
+    @cached_property
+    def valid_mass(self) -> Floats:
+        """float64 (n,), at a prefix the probability that the next event is valid; NaN at a leaf."""
+        return self.trie.over_children(np.exp(self.edge_logp))
+
+    @cached_property
+    def leak(self) -> Floats:
+        """float64 (n,), probability that generation leaves the valid trie at each prefix; sums to 1 − Val."""
+        lost = np.maximum(1.0 - self.valid_mass, 0.0)
+        lost[self.trie.leaves] = 0.0
+        return np.asarray(np.exp(self.reach_logp) * lost, dtype=np.float64)
+
+    @cached_property
+    def local_precision(self) -> Floats:
+        """float64 (n,), share of the kept events that are valid, at each prefix; NaN at a leaf [Def 4.1]."""
+        return self.trie.over_children(np.exp(self.edge_event_logp))
+
+    @cached_property
+    def local_recall(self) -> Floats:
+        """float64 (n,), share of the answers below each prefix whose next event is kept; NaN at a leaf."""
+        kept = np.where(np.isfinite(self.edge_logp), self.trie.weight, 0.0)
+        return self.trie.over_children(kept) / self.trie.weight
+
+
+@dataclass(frozen=True, eq=False)
+class _Edges:
+    """The events of one block, before they are placed in the trie's columns."""
+
+    child: NDArray[np.int32]
+    logp: Floats
+    uniform: Floats
+    event: Floats
+    tail_rows: NDArray[np.bool_]
+
+
+def outcomes(
+    trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule], *, memory: int = 256 * 2**20
+) -> Iterator[Outcome]:
+    """Apply rules to the distributions of a probe, in order.
+
+    Args:
+        trie: the answers.
+        blocks: re-iterable; together they hold every inner node of the trie once.
+        rules: any number. They are evaluated in groups that fit into `memory`, one pass over the blocks
+            a group.
+        memory: bytes for the columns of one group.
+    """
+    per_rule = 3 * 8 * len(trie)
+    size = max(1, memory // per_rule)
+    for first in range(0, len(rules), size):
+        yield from _group(trie, blocks, rules[first : first + size])
+
+
+def _group(trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule]) -> list[Outcome]:
+    columns = np.full((len(rules), 3, len(trie)), -np.inf)
+    columns[:, :, 0] = 0.0
+    tail: list[list[Ints]] = [[] for _ in rules]
+    # Rules of one temperature share their cumulative masses: evaluate them one after the other.
+    order = sorted(range(len(rules)), key=lambda index: rules[index].temperature)
+    for ranked in blocks:
+        masses = Masses(ranked)
+        events = _Events(ranked, trie)
+        for index in order:
+            edges = events.under(rules[index], masses)
+            columns[index, :, edges.child] = np.stack([edges.logp, edges.uniform, edges.event], axis=1)
+            if edges.tail_rows.any():
+                tail[index].append(ranked.node[edges.tail_rows])
+    result = []
+    for index, rule in enumerate(rules):
+        logp, uniform, event = columns[index]
+        outcome = Outcome(trie, rule, logp, uniform, event, cut_in_tail=False)
+        cut = any(np.isfinite(outcome.reach_logp[nodes]).any() for nodes in tail[index])
+        result.append(Outcome(trie, rule, logp, uniform, event, cut_in_tail=cut) if cut else outcome)
+    return result
+
+
+class _Events:
+    """The valid events of one block: its valid tokens, with those of the end taken together."""
+
+    def __init__(self, ranked: Ranked, trie: Trie) -> None:
+        self.ranked = ranked
+        self.trie = trie
+        self.row, self.child, self.rank = event_ranks(ranked, trie)
+        self.first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+        self.size = np.diff(self.first, append=len(ranked.valid_node))
+        self.is_end = trie.token[self.child] == END
+        self.n_events = trie.n_children[ranked.node]
+
+    def under(self, rule: Rule, masses: Masses) -> _Edges:
+        """The edges' probabilities under a rule."""
+        match rule.oracle:
+            case "oracle_size":
+                return self._oracle_size(rule.temperature, masses)
+            case "oracle_validity":
+                return self._oracle_validity(rule.temperature)
+            case "oracle_shape":
+                return self._oracle_shape()
+            case _:
+                return self._under_windows(rule, masses)
+
+    def _log_sum(self, token_logp: Floats) -> Floats:
+        """ln Σ exp over the tokens of each event."""
+        if len(self.first) == len(token_logp):
+            return token_logp
+        top = np.maximum.reduceat(token_logp, self.first)
+        shift = np.where(np.isfinite(top), top, 0.0)
+        total = np.add.reduceat(np.exp(token_logp - np.repeat(shift, self.size)), self.first)
+        with np.errstate(divide="ignore"):
+            return np.log(total) + shift
+
+    def _log_total(self, event_logp: Floats) -> Floats:
+        """(b,), ln Σ exp over the events of each row."""
+        start = np.searchsorted(self.row, np.arange(len(self.ranked)))
+        top = np.maximum.reduceat(event_logp, start)
+        return np.log(np.add.reduceat(np.exp(event_logp - top[self.row]), start)) + top
+
+    def _under_windows(self, rule: Rule, masses: Masses) -> _Edges:
+        ranked, row = self.ranked, self.ranked.valid_row
+        n_head = ranked.head_logit.shape[1]
+        logp = uniform = event = np.full(len(self.child), -np.inf)
+        tail_rows = np.zeros(len(ranked), dtype=np.bool_)
+        for window in rule.windows(masses):
+            log_weight = np.log(window.weight)
+            kept = (ranked.valid_rank > window.low[row]) & (ranked.valid_rank <= window.high[row])
+            log_mass = np.log(window.mass(masses))
+            token_logp = np.where(kept, -window.beta * ranked.valid_gap - log_mass[row], -np.inf)
+            n_kept = np.add.reduceat(kept, self.first, dtype=np.int64)
+            n_tokens = window.high - window.low
+            # Kept end tokens are one event together.
+            surplus = np.where(self.is_end, np.maximum(n_kept - 1, 0), 0)
+            n_events = n_tokens - np.bincount(self.row, weights=surplus, minlength=len(ranked))
+            with np.errstate(divide="ignore"):
+                log_kept = np.log(n_kept)
+                log_any = np.log(n_kept > 0)
+            logp = np.logaddexp(logp, log_weight + self._log_sum(token_logp))
+            uniform = np.logaddexp(uniform, log_weight + log_kept - np.log(n_tokens)[self.row])
+            event = np.logaddexp(event, log_weight + log_any - np.log(n_events)[self.row])
+            tail_rows |= (window.low > n_head) | ((window.high > n_head) & (window.high < ranked.vocab_size))
+        return _Edges(self.child, logp, uniform, event, tail_rows)
+
+    def _oracle_size(self, temperature: float, masses: Masses) -> _Edges:
+        ranked, n_events = self.ranked, self.n_events
+        kept = self.rank <= n_events[self.row]
+        # The g-th event's rank among real tokens: deleted end tokens above it push it down.
+        deleted_row, deleted_rank = self._deleted_end_tokens()
+        place = np.arange(len(deleted_row)) - np.searchsorted(deleted_row, deleted_row)
+        pushed = deleted_rank - place <= n_events[deleted_row]
+        last = n_events + np.bincount(deleted_row[pushed], minlength=len(ranked))
+        end_kept = np.bincount(self.row[self.is_end & kept], minlength=len(ranked)) > 0
+        n_tokens = n_events + np.where(end_kept, len(self.trie.end_tokens) - 1, 0)
+        if temperature == 0:
+            logp = np.where(self.rank == 1, 0.0, -np.inf)
+        else:
+            beta = 1.0 / temperature
+            weight = self._log_sum(-beta * ranked.valid_gap)
+            mass = masses.at(beta).upto(last)
+            beyond = end_kept[deleted_row] & (deleted_rank > last[deleted_row])
+            # Keeping the end keeps all its tokens, also those below the cut.
+            extra = np.exp(-beta * self._deleted_gap)[beyond]
+            mass = mass + np.bincount(deleted_row[beyond], weights=extra, minlength=len(ranked))
+            logp = np.where(kept, weight - np.log(mass)[self.row], -np.inf)
+        uniform = np.where(kept, np.log(self.size) - np.log(n_tokens)[self.row], -np.inf)
+        event = np.where(kept, -np.log(n_events)[self.row], -np.inf)
+        tail_rows = last > ranked.head_logit.shape[1]
+        return _Edges(self.child, logp, uniform, event, tail_rows)
+
+    def _deleted_end_tokens(self) -> tuple[Ints, Ints]:
+        """Row and rank of every end token but the best of its row, ascending by row, then rank."""
+        at = self._deleted
+        return self.ranked.valid_row[at], self.ranked.valid_rank[at].astype(np.int64)
+
+    @cached_property
+    def _deleted(self) -> Ints:
+        deleted = self.trie.token[self.ranked.valid_node] == END
+        deleted[self.first] = False
+        return np.flatnonzero(deleted)
+
+    @property
+    def _deleted_gap(self) -> Floats:
+        return self.ranked.valid_gap[self._deleted]
+
+    def _oracle_validity(self, temperature: float) -> _Edges:
+        if temperature == 0:
+            best = np.minimum.reduceat(self.rank, np.searchsorted(self.row, np.arange(len(self.ranked))))
+            logp = np.where(self.rank == best[self.row], 0.0, -np.inf)
+        else:
+            weight = self._log_sum(-self.ranked.valid_gap / temperature)
+            logp = weight - self._log_total(weight)[self.row]
+        return self._all_valid(logp)
+
+    def _oracle_shape(self) -> _Edges:
+        weight = self.trie.weight
+        return self._all_valid(np.log(weight[self.child]) - np.log(weight[self.ranked.node])[self.row])
+
+    def _all_valid(self, logp: Floats) -> _Edges:
+        """The edges of an oracle that keeps every valid token and nothing else."""
+        n_tokens = np.bincount(self.row, weights=self.size, minlength=len(self.ranked))
+        uniform = np.log(self.size) - np.log(n_tokens)[self.row]
+        event = -np.log(self.n_events)[self.row]
+        return _Edges(self.child, logp, uniform, event, np.zeros(len(self.ranked), dtype=np.bool_))

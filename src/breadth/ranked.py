@@ -1,0 +1,357 @@
+"""Next-token distributions kept small: exact where it matters, sketched in the tail.
+
+A vocabulary has up to a few hundred thousand tokens and a trie up to a few hundred thousand prefixes,
+so the full matrix is never held. Of each prefix's logits, sorted by rank, a `Ranked` keeps
+
+* every valid token, exactly: its logit, its rank, and how many tokens tie with it or stand above it;
+* the *head*: the top `HEAD` logits, exactly;
+* the *tail*: the ranks beyond, cut into segments that grow by `TAIL_RATIO`. A segment keeps the logit at
+  its last rank and one correction, and between its two end logits the logit is taken as linear in rank.
+
+Logits, not log-probabilities, are kept because a float32 logit is exactly what the model said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.errors import NumericalError
+from breadth.trie import END, Trie
+
+__all__ = [
+    "HEAD",
+    "NAMED",
+    "ROW_COLUMNS",
+    "TAIL_RATIO",
+    "VALID_COLUMNS",
+    "Ranked",
+    "event_ranks",
+    "rank_logits",
+    "segment_mean",
+    "tail_ranks",
+]
+
+HEAD = 4096
+"""Number of top logits kept exactly."""
+
+NAMED = 512
+"""Number of top tokens whose ids are kept, for display."""
+
+TAIL_RATIO = 1.01
+"""Growth of the tail's segments in rank."""
+
+FLOOR = 1e6
+"""Largest gap kept at a knot, in nats: weighs 0 in float64 up to temperature 1000. Stands in for inf."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@lru_cache(maxsize=32)
+def tail_ranks(vocab_size: int, head: int = HEAD) -> Ints:
+    """Last rank (1-based) of every tail segment: empty when the head holds the whole vocabulary."""
+    ranks = []
+    rank = head
+    while rank < vocab_size:
+        rank = min(max(rank + 1, int(np.ceil(rank * TAIL_RATIO))), vocab_size)
+        ranks.append(rank)
+    return np.array(ranks, dtype=np.int64)
+
+
+def segment_mean(drop: Floats) -> Floats:
+    """Mean of exp(−x·drop) for x uniform in [0, 1]: (1 − e^−drop) / drop, with its limit 1 at drop = 0.
+
+    The mean weight of a tail segment relative to its upper end, when the logit falls by `drop` ≥ 0,
+    linearly in rank, from one end to the other.
+    """
+    safe = np.where(drop > 1e-8, drop, 1.0)
+    return np.where(drop > 1e-8, -np.expm1(-safe) / safe, 1.0 - 0.5 * drop)
+
+
+@dataclass(frozen=True, eq=False)
+class Ranked:
+    """The ranked next-token distributions at b prefixes.
+
+    Ranks are 1-based; the ranking is by logit descending, then token id ascending. Columns of valid
+    tokens are ragged: those of row i stand at `valid_start[i]:valid_start[i + 1]`, ascending by child
+    node and then by rank, so that the tokens of the end are contiguous.
+
+    Attributes:
+        node: int64 (b,), the prefix: id of an inner node of the trie.
+        vocab_size: number of tokens the model chooses from.
+        head_logit: float32 (b, m), the top m = min(HEAD, vocab_size) logits, descending.
+        head_token: int32 (b, min(NAMED, m)), ids of the top tokens.
+        tail_logit: float32 (b, s), the logit at the last rank of each segment in `tail_ranks`.
+        tail_correction: float32 (b, s), log of the segment's true mean weight over the one that
+            `segment_mean` gives, at temperature 1.
+        std_logit: float64 (b,), population standard deviation of all finite logits.
+        valid_start: int64 (b + 1,).
+        valid_node: int32 (v,), the child node that the token leads to.
+        valid_token: int32 (v,).
+        valid_logit: float32 (v,).
+        valid_rank: int32 (v,), 1 … vocab_size.
+        valid_above: int32 (v,), number of tokens with a strictly larger logit.
+        valid_ties: int32 (v,), number of tokens with this very logit, itself included.
+    """
+
+    node: Ints
+    vocab_size: int
+    head_logit: NDArray[np.float32]
+    head_token: NDArray[np.int32]
+    tail_logit: NDArray[np.float32]
+    tail_correction: NDArray[np.float32]
+    std_logit: Floats
+    valid_start: Ints
+    valid_node: NDArray[np.int32]
+    valid_token: NDArray[np.int32]
+    valid_logit: NDArray[np.float32]
+    valid_rank: NDArray[np.int32]
+    valid_above: NDArray[np.int32]
+    valid_ties: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        """Number of prefixes b."""
+        return len(self.node)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held by the columns."""
+        return sum(getattr(getattr(self, field.name), "nbytes", 0) for field in fields(self))
+
+    def take(self, rows: Ints) -> Ranked:
+        """The distributions at some rows, shape (r,)."""
+        count = np.diff(self.valid_start)[rows]
+        owner = np.repeat(np.arange(len(rows)), count)
+        start = np.concatenate([[0], np.cumsum(count)])
+        at = self.valid_start[rows][owner] + np.arange(len(owner)) - start[owner]
+        columns = {name: getattr(self, name)[rows] for name in ROW_COLUMNS}
+        columns |= {name: getattr(self, name)[at] for name in VALID_COLUMNS}
+        return Ranked(vocab_size=self.vocab_size, valid_start=start, **columns)
+
+    @staticmethod
+    def concatenate(blocks: Sequence[Ranked]) -> Ranked:
+        """Blocks of one model, one after the other."""
+        counts = np.concatenate([np.diff(block.valid_start) for block in blocks])
+        columns = {
+            name: np.concatenate([getattr(block, name) for block in blocks])
+            for name in (*ROW_COLUMNS, *VALID_COLUMNS)
+        }
+        start = np.concatenate([[0], np.cumsum(counts)])
+        return Ranked(vocab_size=blocks[0].vocab_size, valid_start=start, **columns)
+
+    @cached_property
+    def max_logit(self) -> Floats:
+        """float64 (b,), the largest logit."""
+        return self.head_logit[:, 0].astype(np.float64)
+
+    @cached_property
+    def valid_row(self) -> Ints:
+        """int64 (v,), the row that each valid token belongs to."""
+        return np.repeat(np.arange(len(self)), np.diff(self.valid_start))
+
+    @cached_property
+    def knot_rank(self) -> Ints:
+        """int64 (k,), ranks whose logit is known exactly: 1 … m, then the end of each tail segment."""
+        head = self.head_logit.shape[1]
+        return np.concatenate([np.arange(1, head + 1), tail_ranks(self.vocab_size, head)])
+
+    @cached_property
+    def knot_gap(self) -> Floats:
+        """float64 (b, k), the *gap* at every knot: nats of logit below the row's top token, 0 … FLOOR."""
+        logit = np.concatenate([self.head_logit, self.tail_logit], axis=1).astype(np.float64)
+        return np.minimum(self.max_logit[:, None] - logit, FLOOR)
+
+    @cached_property
+    def _gap_sums(self) -> tuple[Floats, Floats]:
+        """(b, k + 1) each, sums of the gaps and of their squares up to every knot."""
+        head = self.head_logit.shape[1]
+        gap = self.knot_gap
+        upper, drop = gap[:, head - 1 : -1], np.diff(gap[:, head - 1 :], axis=1)
+        count = np.diff(self.knot_rank[head:], prepend=head)
+        first = np.concatenate([gap[:, :head], count * (upper + drop / 2)], axis=1)
+        second = np.concatenate([gap[:, :head] ** 2, count * (upper**2 + upper * drop + drop**2 / 3)], axis=1)
+        zero = np.zeros((len(self), 1))
+        return (
+            np.cumsum(np.concatenate([zero, first], axis=1), axis=1),
+            np.cumsum(np.concatenate([zero, second], axis=1), axis=1),
+        )
+
+    def spread(self, low: Ints, high: Ints) -> Floats:
+        """(b,), population standard deviation of the logits at ranks low + 1 … high."""
+        knots = np.concatenate([[0], self.knot_rank])
+        sums = [
+            np.array([np.interp([a, z], knots, row) for a, z, row in zip(low, high, table, strict=True)])
+            for table in self._gap_sums
+        ]
+        count = high - low
+        mean, square = ((table[:, 1] - table[:, 0]) / count for table in sums)
+        return np.asarray(np.sqrt(np.maximum(square - mean**2, 0.0)), dtype=np.float64)
+
+    @cached_property
+    def valid_gap(self) -> Floats:
+        """float64 (v,), nats of logit below the row's top token; inf for a forbidden token."""
+        return np.asarray(self.max_logit[self.valid_row] - self.valid_logit, dtype=np.float64)
+
+
+ROW_COLUMNS = ("node", "head_logit", "head_token", "tail_logit", "tail_correction", "std_logit")
+"""Columns of a `Ranked` with one entry per prefix."""
+
+VALID_COLUMNS = (
+    "valid_node",
+    "valid_token",
+    "valid_logit",
+    "valid_rank",
+    "valid_above",
+    "valid_ties",
+)
+"""Columns of a `Ranked` with one entry per valid token."""
+
+
+def rank_logits(
+    nodes: Ints, logits: NDArray[np.float32], trie: Trie, *, head: int = HEAD, named: int = NAMED
+) -> Ranked:
+    """Sort and sketch a block of logits.
+
+    Args:
+        nodes: int64 (b,), inner nodes of `trie`.
+        logits: float32 (b, vocab_size); −inf forbids a token.
+        trie: says which tokens are valid.
+        head: number of logits kept exactly; `vocab_size` or more keeps them all.
+        named: number of token ids kept.
+
+    Raises:
+        NumericalError: a logit is NaN or +inf, or a row has no finite logit.
+    """
+    logits = np.ascontiguousarray(logits, dtype=np.float32)
+    vocab_size = logits.shape[1]
+    ascending = np.sort(logits, axis=1)
+    # NaN sorts last, so the largest value of a row tells whether the row can be used.
+    if not np.isfinite(ascending[:, -1]).all():
+        bad = int(np.flatnonzero(~np.isfinite(ascending[:, -1]))[0])
+        tokens = trie.path(int(nodes[bad]))
+        raise NumericalError(
+            f"the model's logits are unusable after the answer tokens {tokens}: the largest is "
+            f"{ascending[bad, -1]}, a finite number is needed; try dtype float32"
+        )
+
+    head = min(head, vocab_size)
+    head_logit = np.ascontiguousarray(ascending[:, : -head - 1 : -1])
+    tail_logit, tail_correction = _sketch_tail(ascending, head)
+    if np.isfinite(ascending[:, 0]).all():
+        std = logits.std(axis=1, dtype=np.float64)
+    else:
+        std = np.ma.masked_invalid(logits).std(axis=1, dtype=np.float64).filled(0.0)
+    start, token, child = trie.valid_tokens(nodes)
+    row = np.repeat(np.arange(len(nodes)), np.diff(start))
+    value = logits[row, token]
+    above, ties = _standing(ascending, start, value)
+    rank = above + 1 + _smaller_ids_among_ties(logits, row, token, value, ties)
+    order = np.lexsort((rank, child, row))
+    return Ranked(
+        node=np.asarray(nodes, dtype=np.int64),
+        vocab_size=vocab_size,
+        head_logit=head_logit,
+        head_token=_top_tokens(logits, head_logit, min(named, head)),
+        tail_logit=tail_logit,
+        tail_correction=tail_correction,
+        std_logit=std,
+        valid_start=start,
+        valid_node=child[order],
+        valid_token=token[order],
+        valid_logit=value[order],
+        valid_rank=rank[order],
+        valid_above=above[order],
+        valid_ties=ties[order],
+    )
+
+
+def _sketch_tail(
+    ascending: NDArray[np.float32], head: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The end logit and the correction of every tail segment."""
+    rows, vocab_size = ascending.shape
+    ends = tail_ranks(vocab_size, head)
+    if not len(ends):
+        empty = np.empty((rows, 0), dtype=np.float32)
+        return empty, empty
+    # In ascending order the tail is a leading slice, and its segments come last one first.
+    tail_logit = ascending[:, vocab_size - ends]
+    knots = np.concatenate([ascending[:, [vocab_size - head]], tail_logit], axis=1).astype(np.float64)
+    top = knots[:, :1]
+    knots = np.maximum(knots - top, -FLOOR)
+    # Weights relative to the tail's own largest, so that float32 does not underflow far below the head.
+    weight = np.exp(ascending[:, : vocab_size - head] - top.astype(np.float32))
+    mass = np.add.reduceat(weight, vocab_size - ends[::-1], axis=1, dtype=np.float64)[:, ::-1]
+    count = np.diff(ends, prepend=head)
+    linear = np.exp(knots[:, :-1]) * segment_mean(knots[:, :-1] - knots[:, 1:])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        correction = np.log(mass / count) - np.log(linear)
+    correction[~np.isfinite(correction)] = 0.0  # a segment without any weight
+    return tail_logit, correction.astype(np.float32)
+
+
+def _standing(
+    ascending: NDArray[np.float32], start: Ints, value: NDArray[np.float32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """How many tokens stand strictly above each value, and how many equal it."""
+    above = np.empty(len(value), dtype=np.int32)
+    ties = np.empty(len(value), dtype=np.int32)
+    for row, sorted_row in enumerate(ascending):
+        span = slice(start[row], start[row + 1])
+        right = np.searchsorted(sorted_row, value[span], side="right")
+        above[span] = len(sorted_row) - right
+        ties[span] = right - np.searchsorted(sorted_row, value[span], side="left")
+    return above, ties
+
+
+def _smaller_ids_among_ties(
+    logits: NDArray[np.float32],
+    row: Ints,
+    token: NDArray[np.int32],
+    value: NDArray[np.float32],
+    ties: NDArray[np.int32],
+) -> NDArray[np.int32]:
+    """Number of tokens with the same logit and a smaller id: they rank before."""
+    smaller = np.zeros(len(token), dtype=np.int32)
+    for index in np.flatnonzero(ties > 1):
+        smaller[index] = np.count_nonzero(logits[row[index], : token[index]] == value[index])
+    return smaller
+
+
+def _top_tokens(
+    logits: NDArray[np.float32], head_logit: NDArray[np.float32], named: int
+) -> NDArray[np.int32]:
+    """Ids of the `named` highest-ranked tokens of every row."""
+    row, token = np.nonzero(logits >= head_logit[:, named - 1 : named])
+    order = np.lexsort((token, -logits[row, token], row))
+    first = np.searchsorted(row, np.arange(len(logits)))
+    top: NDArray[np.int64] = token[order][first[:, None] + np.arange(named)]
+    return top.astype(np.int32)
+
+
+def event_ranks(ranked: Ranked, trie: Trie) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
+    """The valid events of every row in the *event ranking*: the end counts once, at its best token.
+
+    All end tokens but the best-ranked are deleted from the ranking; ranks below them move up.
+
+    Returns:
+        `(row, child, rank)`, one entry per valid event, ascending by child inside a row: its row in
+        `ranked`, the child node, and the event's rank (1-based).
+    """
+    first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+    row, child = ranked.valid_row[first], ranked.valid_node[first]
+    rank = ranked.valid_rank[first].copy()
+    if len(trie.end_tokens) > 1:
+        deleted = (trie.token[ranked.valid_node] == END).copy()
+        deleted[first] = False
+        # One searchsorted over all rows: a key orders by row, then by rank.
+        span = ranked.vocab_size + 1
+        keys = np.sort(ranked.valid_row[deleted] * span + ranked.valid_rank[deleted])
+        before = np.searchsorted(keys, row * span + rank) - np.searchsorted(keys, row * span)
+        rank -= before.astype(np.int32)
+    return row, child, rank
