@@ -1,3 +1,81 @@
-"""breadth: why does a language model keep giving the same few answers?"""
+"""breadth: why does a language model keep giving the same few answers?
+
+Takes a prompt whose valid answers are known exactly, reads a model's next-token distribution at every
+valid prefix, and computes validity, diversity and what blocks them, without sampling.
+
+    import breadth
+
+    model = breadth.load_model("smollm2-135m")
+    probe = breadth.take_probe(model, breadth.load_task("us-states-fewshot"))
+    for outcome in breadth.evaluate(probe, ["temperature=1", "temperature=1.5,min_p=0.1"]):
+        print(outcome.rule, outcome.validity, outcome.diversity)
+
+The public names are listed in `__all__`; each is imported when it is first used, so that `import breadth`
+takes no time.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from breadth.catalog import load_task
+    from breadth.diagnosis import Diagnosis, diagnose
+    from breadth.errors import BreadthError
+    from breadth.models.base import Model
+    from breadth.models.load import load_model
+    from breadth.models.toy import ToyModel, ToyTokenizer
+    from breadth.outcome import Outcome, evaluate
+    from breadth.probe import Probe, open_probe, take_probe
+    from breadth.rules import Rule, parse_rule
+    from breadth.study import Unit, run_unit
+    from breadth.task import Task
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BreadthError",
+    "Diagnosis",
+    "Model",
+    "Outcome",
+    "Probe",
+    "Rule",
+    "Task",
+    "ToyModel",
+    "ToyTokenizer",
+    "Unit",
+    "diagnose",
+    "evaluate",
+    "load_model",
+    "load_task",
+    "open_probe",
+    "parse_rule",
+    "run_unit",
+    "take_probe",
+]
+
+_HOME = {
+    "BreadthError": "errors",
+    "Diagnosis": "diagnosis",
+    "Model": "models.base",
+    "Outcome": "outcome",
+    "Probe": "probe",
+    "Rule": "rules",
+    "Task": "task",
+    "ToyModel": "models.toy",
+    "ToyTokenizer": "models.toy",
+    "Unit": "study",
+    "diagnose": "diagnosis",
+    "evaluate": "outcome",
+    "load_model": "models.load",
+    "load_task": "catalog",
+    "open_probe": "probe",
+    "parse_rule": "rules",
+    "run_unit": "study",
+    "take_probe": "probe",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

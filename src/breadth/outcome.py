@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from breadth.mass import Masses
 from breadth.measures import answers as measures
+from breadth.probe import Probe
 from breadth.ranked import Ranked, event_ranks
-from breadth.rules import Rule
+from breadth.rules import Rule, parse_rule
 from breadth.trie import END, Trie
 
-__all__ = ["Outcome", "outcomes"]
+__all__ = ["Outcome", "evaluate", "outcomes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -115,6 +116,16 @@ class _Edges:
     uniform: Floats
     event: Floats
     tail_rows: NDArray[np.bool_]
+
+
+def evaluate(probe: Probe, rules: Iterable[Rule | str]) -> Iterator[Outcome]:
+    """Apply rules to a probe, in order; a rule may be written as text.
+
+    Raises:
+        RuleError: a text that is no rule.
+    """
+    parsed = [parse_rule(rule) if isinstance(rule, str) else rule for rule in rules]
+    return outcomes(probe.trie, probe.blocks, parsed)
 
 
 def outcomes(

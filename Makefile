@@ -1,0 +1,44 @@
+# Everything a fresh machine with Python 3.11 needs. `make demo` and `make test` set up what they use.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# The CPU build; an unpinned torch may bring gigabytes of CUDA libraries.
+TORCH  ?= torch==2.13.0
+
+.PHONY: demo test test-all check bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/breadth run --out runs/demo \
+	  --model smollm2-135m --model gemma3-270m \
+	  --task us-states-fewshot --task digits-fewshot --task digits-sum-fewshot
+	@echo
+	@echo "Look at runs/demo: figures/ in each folder, and rules.csv for every rule that was tried."
+
+test: $(VENV)/ready-dev
+	scripts/test
+
+test-all: $(VENV)/ready-dev
+	scripts/test --all
+
+check: $(VENV)/ready-dev
+	scripts/check
+
+bench: $(VENV)/ready-bench
+	$(BIN)/python -m bench
+
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(TORCH) --editable '.[models]'
+	touch $@
+
+$(VENV)/ready-dev: $(VENV)/ready
+	$(BIN)/pip install --quiet $(TORCH) --editable '.[models,dev]'
+	touch $@
+
+$(VENV)/ready-bench: $(VENV)/ready-dev
+	$(BIN)/pip install --quiet $(TORCH) --editable '.[models,dev,bench]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,291 @@
+"""The command line: parse, call, print, and nothing else.
+
+Exit status: 0 done, 2 the user's mistake, 1 ours or the machine's, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import typer
+
+from breadth.errors import BreadthError, InputError
+
+# Everything heavy is imported inside the commands, so that `breadth --help` answers at once.
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="breadth",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help=(
+        "Why does a language model keep giving the same few answers? breadth takes a prompt whose valid "
+        "answers are known, reads the model's exact probability of each, and says what blocks the rest. "
+        "No sampling."
+    ),
+)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
+    """End a command with one clear line and the right exit status instead of a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except BreadthError as error:
+            _fail(str(error), error.exit_status)
+        except KeyboardInterrupt:
+            _fail("interrupted; nothing was left half-written", 130)
+        except BrokenPipeError:
+            # The reader of our output has gone (`breadth ls tasks | head`): no error of ours.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except MemoryError:
+            _fail("out of memory; try a smaller task or model", 1)
+        except Exception as error:
+            if os.environ.get("BREADTH_DEBUG"):
+                raise
+            _fail(
+                f"unexpected {type(error).__name__}: {' '.join(str(error).split()) or 'no message'} "
+                "(this is a bug in breadth; BREADTH_DEBUG=1 shows where)",
+                1,
+            )
+        raise AssertionError  # _fail does not return
+
+    return guarded
+
+
+def _fail(message: str, status: int) -> None:
+    sys.stdout.flush()
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(status)
+
+
+class Listable(StrEnum):
+    """What `breadth ls` can list."""
+
+    TASKS = "tasks"
+    MODELS = "models"
+    RULES = "rules"
+
+
+def _chat_arguments(pairs: list[str]) -> dict[str, Any]:
+    import yaml
+
+    arguments = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"--chat-arg {pair!r}: expected NAME=VALUE, for example enable_thinking=false")
+        try:
+            arguments[name] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            arguments[name] = value
+    return arguments
+
+
+@app.command()
+@_one_line_errors
+def run(
+    model: Annotated[
+        list[str],
+        typer.Option(
+            "--model",
+            "-m",
+            help="A bundled name, hf:ORG/NAME, a folder, or a .gguf file. Repeat for several.",
+        ),
+    ],
+    task: Annotated[
+        list[str],
+        typer.Option("--task", "-t", help="A built-in task or a task file (.yaml). Repeat for several."),
+    ],
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rule",
+            "-r",
+            help="A decoding rule such as temperature=1.5,min_p=0.1, steps left to right, or an engine's "
+            "name for its defaults. Repeat for several. Without it: the model's default, the whole grid and "
+            "the oracles.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(help="Apply the steps in this engine's order: transformers, vllm or llama.cpp."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for probes, tables and figures. Without it nothing is kept."
+        ),
+    ] = None,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
+    ] = False,
+    figures: Annotated[bool, typer.Option(help="Draw figures into --out.")] = True,
+    max_sequences: Annotated[
+        int, typer.Option(min=1, help="Refuse tasks with more token sequences than this.")
+    ] = 200_000,
+    device: Annotated[
+        str | None, typer.Option(help="cuda, mps or cpu; the best there is if not given.")
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16; float32 on cpu if not given.")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
+    attention: Annotated[
+        str | None, typer.Option(help="Attention implementation, as transformers names them.")
+    ] = None,
+    chat_arg: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for the chat template. Thinking is off where the template knows it."),
+    ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Allow the model's repository to run its own code.")
+    ] = False,
+) -> None:
+    """Diagnose models on tasks: validity, diversity, and what blocks them."""
+    from breadth.catalog import load_task
+    from breadth.models.load import load_model
+    from breadth.report.terminal import Terminal
+    from breadth.rules import parse_rules
+    from breadth.study import check_folders, run_unit
+
+    rules = parse_rules(rule, engine) if rule else None
+    if engine:
+        parse_rules(["temperature=1"], engine)  # refuse an unknown engine before any work
+    tasks = [load_task(name) for name in task]
+    arguments = _chat_arguments(chat_arg or [])
+    if out is not None:
+        check_folders(out, [(name, each.name) for name in model for each in tasks])
+    terminal = Terminal()
+    units = []
+    for name in model:
+        loaded = load_model(
+            name,
+            revision=revision,
+            dtype=dtype,
+            device=device,
+            attention=attention,
+            template_arguments=arguments,
+            trust_remote_code=trust_remote_code,
+        )
+        for each in tasks:
+            with terminal.progress(f"{loaded.name} on {each.name}") as progress:
+                unit = run_unit(
+                    loaded,
+                    each,
+                    rules,
+                    out=out,
+                    engine=engine,
+                    template_arguments=arguments,
+                    max_sequences=max_sequences,
+                    progress=progress,
+                )
+            terminal.warnings(unit)
+            units.append(unit)
+    if out is not None and figures:
+        from breadth.report.draw import draw_study, draw_unit
+
+        with terminal.status("drawing figures"):
+            for unit in units:
+                if unit.folder:
+                    draw_unit(unit, unit.folder / "figures")
+            draw_study(units, out / "figures")
+    if json_output:
+        terminal.json(units)
+    else:
+        terminal.tables(units, rules_given=rules is not None)
+        if out is not None:
+            terminal.say(f"Written to {out}: a folder per model and task with its probe, tables and figures.")
+
+
+@app.command()
+@_one_line_errors
+def ls(what: Annotated[Listable, typer.Argument(help="tasks, models or rules.")]) -> None:
+    """List the built-in tasks, the bundled models, or the decoding rules."""
+    from breadth.report.terminal import Terminal
+
+    terminal = Terminal()
+    match what:
+        case Listable.TASKS:
+            terminal.list_tasks()
+        case Listable.MODELS:
+            terminal.list_models()
+        case Listable.RULES:
+            terminal.list_rules()
+
+
+@app.command()
+@_one_line_errors
+def show(task: Annotated[str, typer.Argument(help="A built-in task or a task file.")]) -> None:
+    """Show a task: its prompt, its answers, where they come from, and how an answer ends."""
+    from breadth.catalog import load_task
+    from breadth.report.terminal import Terminal
+
+    Terminal().show_task(load_task(task))
+
+
+@app.command()
+@_one_line_errors
+def check(
+    task: Annotated[str, typer.Argument(help="A task file or a built-in task.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Also tokenise it for this model.")
+    ] = None,
+    max_sequences: Annotated[
+        int, typer.Option(min=1, help="Refuse tasks with more token sequences than this.")
+    ] = 200_000,
+    chat_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the chat template.")] = None,
+) -> None:
+    """Check a task file, and with --model how that model's tokeniser reads it; the model is not run."""
+    from breadth.catalog import load_task
+    from breadth.report.terminal import Terminal
+
+    loaded = load_task(task)
+    terminal = Terminal()
+    terminal.checked_task(loaded)
+    if model is not None:
+        from breadth.encoding import encode
+        from breadth.models.load import load_model
+
+        arguments = _chat_arguments(chat_arg or [])
+        loaded_model = load_model(model, template_arguments=arguments)
+        encoding = encode(loaded, loaded_model, template_arguments=arguments, max_sequences=max_sequences)
+        terminal.checked_encoding(loaded, loaded_model, encoding)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from breadth import __version__
+
+        print(f"breadth {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """Entry point of the `breadth` command."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)

@@ -1,0 +1,243 @@
+"""What a person reads at the terminal: results on standard output, progress and warnings beside it."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from breadth.task import Task
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from breadth import __version__
+from breadth.diagnosis import FLOORS, Best, Diagnosis
+from breadth.encoding import Encoding
+from breadth.models.base import Model
+from breadth.rules import ENGINES, ORACLES, STEPS
+from breadth.scores import Scores
+from breadth.study import Unit
+
+__all__ = ["Terminal"]
+
+WIDTH_WITHOUT_TERMINAL = 120
+
+FLOORS_SHOWN = (FLOORS[0], FLOORS[-1])
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    if 0 < value < 10**-digits:
+        return f"{value:.1e}"
+    return f"{value:.{digits}f}"
+
+
+def visible(text: str) -> str:
+    """Text with its line breaks, tabs and other unprintable characters spelled out."""
+    named = text.replace("\n", "⏎").replace("\t", "⇥")
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in named)
+
+
+class Terminal:
+    """Prints. Results go to standard output, everything else to standard error."""
+
+    def __init__(self) -> None:
+        width = None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+        self.out = Console(width=width, highlight=False, markup=False, emoji=False)
+        self.err = Console(stderr=True, highlight=False, markup=False, emoji=False)
+
+    def say(self, message: str) -> None:
+        """A line of information."""
+        self.err.print(message, soft_wrap=True)
+
+    @contextmanager
+    def status(self, message: str) -> Iterator[None]:
+        """Show that something goes on."""
+        with self.err.status(message):
+            yield
+
+    @contextmanager
+    def progress(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar over prefixes; without a terminal, one line when done."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("prefixes"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self.err, transient=True) as bar:
+            job = bar.add_task(name, total=None)
+            yield lambda done, total: bar.update(job, completed=done, total=total)
+
+    def warnings(self, unit: Unit) -> None:
+        """The warnings of one model on one task."""
+        for warning in unit.probe.provenance["warnings"]:
+            self.say(f"warning: {unit.model} on {unit.task}: {warning}")
+
+    def json(self, units: Sequence[Unit]) -> None:
+        """One object with the rows of every unit and its diagnosis."""
+        document = {
+            "breadth": __version__,
+            "rows": [row for unit in units for row in unit.rows()],
+            "diagnoses": [
+                {"model": unit.model, "task": unit.task, **unit.diagnosis.as_dict()} for unit in units
+            ],
+        }
+        json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
+        sys.stdout.write("\n")
+
+    def tables(self, units: Sequence[Unit], *, rules_given: bool) -> None:
+        """The first table, and each unit's sentence; with rules named by the user, those rules' rows."""
+        if rules_given:
+            for unit in units:
+                self.out.print(_rules_table(unit))
+            return
+        table = Table(title="Validity and diversity", title_justify="left")
+        for name in ("model and task", "answers", "default rule"):
+            table.add_column(name, justify="right" if name == "answers" else "left")
+        table.add_column("validity", justify="right")
+        table.add_column("diversity", justify="right")
+        for floor in FLOORS_SHOWN:
+            table.add_column(f"best diversity at validity ≥ {floor}")
+        table.add_column("oracle size\nvalidity", justify="right")
+        for unit in units:
+            facts = unit.diagnosis
+            table.add_row(
+                f"{unit.model}\n{unit.task}",
+                f"{facts.answers:,}",
+                facts.rule.replace(",", ",\n"),
+                _number(facts.validity),
+                _number(facts.diversity),
+                *(_best_cell(facts.best[floor]) for floor in FLOORS_SHOWN),
+                _number(facts.oracle_size_validity),
+            )
+        self.out.print(table)
+        for unit in units:
+            self.out.print()
+            self.out.print(Text(f"{unit.model} on {unit.task}: ", style="bold") + unit.diagnosis.sentence)
+            for line in _details(unit.diagnosis):
+                self.out.print(f"  {line}")
+
+    def list_tasks(self) -> None:
+        """The built-in tasks."""
+        from breadth import catalog
+
+        table = Table(box=None)
+        table.add_column("task")
+        table.add_column("answers", justify="right")
+        table.add_column("what")
+        for entry in catalog.entries():
+            table.add_row(entry.name, f"{entry.answers:,}", entry.description)
+        self.out.print(table)
+
+    def list_models(self) -> None:
+        """The bundled models, and what else `--model` takes."""
+        from breadth.models import bundled
+
+        table = Table(box=None)
+        for column in ("model", "what", "licence", "fetched"):
+            table.add_column(column)
+        for entry in bundled.BUNDLED.values():
+            fetched = "yes" if bundled.is_cached(entry) else "on first use"
+            table.add_row(entry.name, entry.description, entry.licence, fetched)
+        self.out.print(table)
+        self.out.print("\n--model also takes hf:ORG/NAME, a folder with a saved model, or a .gguf file.")
+
+    def list_rules(self) -> None:
+        """The decoding steps, oracles and engine presets."""
+        table = Table(box=None)
+        for column in ("step", "takes", "what it does"):
+            table.add_column(column)
+        for step in STEPS.values():
+            table.add_row(step.name, step.accepts, step.summary)
+        for name, summary in ORACLES.items():
+            table.add_row(name, "nothing", summary)
+        self.out.print(table)
+        self.out.print("\nA rule is steps joined by commas, applied left to right: temperature=1.5,min_p=0.1")
+        self.out.print(
+            "--engine NAME applies them in that engine's order instead; --rule NAME is its default:\n"
+        )
+        presets = Table(box=None)
+        for column in ("engine", "order", "default"):
+            presets.add_column(column)
+        for name, engine in ENGINES.items():
+            presets.add_row(name, " → ".join(engine.order), engine.defaults)
+        self.out.print(presets)
+
+    def show_task(self, task: Task) -> None:
+        """A task as a file that could be edited."""
+        self.out.print(task.to_yaml(), soft_wrap=True)
+
+    def checked_task(self, task: Task) -> None:
+        """What a valid task contains."""
+        self.out.print(f"{task.name}: {len(task.answers):,} answers, no error found")
+        for warning in task.warnings():
+            self.say(f"warning: {warning}")
+
+    def checked_encoding(self, task: Task, model: Model, encoding: Encoding) -> None:
+        """How a model's tokeniser reads a task."""
+        trie = encoding.trie
+        ends = len(trie.end_tokens)
+        template = "through the chat template" if encoding.chat else "raw, without a chat template"
+        self.out.print(
+            f"{model.name}: prompt of {len(encoding.prompt)} tokens, {template}; "
+            f"{len(trie.leaves):,} sequences over {len(trie.prefixes):,} prefixes, at most "
+            f"{trie.depth.max()} events deep; {ends} token{'s' * (ends != 1)} can end an answer"
+        )
+        self.out.print(f"prompt ends in {visible(encoding.prompt_text[-60:])!r}")
+        for leaf in trie.leaves[:3]:
+            tokens = [token for token in trie.path(int(leaf)) if token >= 0]
+            pieces = [
+                visible(model.tokenizer.token_bytes(token).decode(errors="replace")) for token in tokens
+            ]
+            self.out.print(f"  {task.answers[trie.answer[leaf]]!r} is {' | '.join(pieces)}")
+        for warning in encoding.warnings:
+            self.say(f"warning: {warning}")
+
+
+def _best_cell(best: Best | None) -> str:
+    return "none reaches it" if best is None else f"{_number(best.diversity)}  {best.rule.replace(',', ', ')}"
+
+
+def _details(facts: Diagnosis) -> Iterator[str]:
+    reach = []
+    for share, count in facts.samples_for.items():
+        reach.append(f"{share:.0%} of the answers: " + (f"{count:,}" if count else "never"))
+    yield f"samples needed at the default rule for {'; '.join(reach)}"
+    if facts.leaks:
+        leak = facts.leaks[0]
+        where = f"after {visible(leak.prefix)!r}" if leak.prefix else "at the first token"
+        yield f"the largest leak is {where}: {leak.lost:.2f} of the probability leaves the valid set there"
+    if facts.ties > 0:
+        yield f"at {facts.ties:.0%} of the prefixes a valid and an invalid token tie exactly"
+
+
+def _rules_table(unit: Unit) -> Table:
+    trie = unit.probe.trie
+    table = Table(
+        title=f"{unit.model} on {unit.task}: {trie.n_answers:,} answers, {len(trie.prefixes):,} prefixes",
+        title_justify="left",
+    )
+    table.add_column("rule")
+    for name in ("validity", "diversity", "recall", "precision", "distinct in 100"):
+        table.add_column(name, justify="right")
+    for scores in unit.scores:
+        table.add_row(_rule_name(scores), *_cells(scores))
+    return table
+
+
+def _rule_name(scores: Scores) -> str:
+    engine = f" [{scores.engine}]" if scores.engine else ""
+    tail = " (cut in the sketched tail)" if scores.cut_in_tail else ""
+    return f"{scores.rule}{engine}{tail}"
+
+
+def _cells(scores: Scores) -> list[str]:
+    measures = (scores.validity, scores.diversity, scores.recall, scores.precision)
+    return [*map(_number, measures), f"{scores.distinct[100]:.1f}"]

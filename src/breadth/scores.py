@@ -1,0 +1,119 @@
+"""The numbers of one rule on one probe: a row of every table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.measures import answers as measures
+from breadth.measures.frontier import pareto_front
+from breadth.outcome import Outcome, evaluate
+from breadth.probe import Probe
+from breadth.rules import Rule
+
+__all__ = ["SAMPLES", "SHARES", "Scores", "family_fronts", "points", "samples_for", "score", "score_rules"]
+
+SAMPLES = (1, 10, 100, 1000)
+"""Sample counts at which the expected number of distinct answers is tabulated."""
+
+SHARES = (0.5, 0.9, 0.99)
+"""Shares of |V| for which the number of samples needed is reported."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a rule does; definitions in `breadth.measures.answers` and `breadth.outcome.Outcome`.
+
+    Attributes:
+        rule: canonical string.
+        engine: preset whose order the rule follows, or None.
+        family: the rule's steps without temperature.
+        temperature: product of its temperatures.
+        validity, diversity, recall, precision, event_precision: sequence-level measures.
+        hill_0, hill_2, hill_inf: Hill numbers of other orders, as shares of |V|.
+        distinct: sample count → expected number of distinct valid answers.
+        cut_in_tail: whether a cut fell into the sketched tail: numbers are then within about 1e-3.
+    """
+
+    rule: str
+    engine: str | None
+    family: str
+    temperature: float
+    validity: float
+    diversity: float
+    recall: float
+    precision: float
+    event_precision: float
+    hill_0: float
+    hill_2: float
+    hill_inf: float
+    distinct: Mapping[int, float]
+    cut_in_tail: bool
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether the rule looks at the trie, so that no engine can run it."""
+        return "oracle" in self.family
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, NaN as None."""
+        plain = {name: _plain(value) for name, value in vars(self).items() if name != "distinct"}
+        return plain | {"distinct": {str(n): _plain(value) for n, value in self.distinct.items()}}
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def score(outcome: Outcome) -> Scores:
+    """Summarise an outcome."""
+    logp = outcome.answer_logp
+    return Scores(
+        rule=str(outcome.rule),
+        engine=outcome.rule.engine,
+        family=outcome.rule.family,
+        temperature=outcome.rule.temperature,
+        validity=outcome.validity,
+        diversity=outcome.diversity,
+        recall=outcome.recall,
+        precision=outcome.precision,
+        event_precision=outcome.event_precision,
+        hill_0=measures.hill_number(logp, 0),
+        hill_2=measures.hill_number(logp, 2),
+        hill_inf=measures.hill_number(logp, np.inf),
+        distinct=dict(zip(SAMPLES, measures.expected_distinct(logp, SAMPLES).tolist(), strict=True)),
+        cut_in_tail=outcome.cut_in_tail,
+    )
+
+
+def score_rules(probe: Probe, rules: Sequence[Rule]) -> Iterator[Scores]:
+    """Scores of many rules, in order, without holding their outcomes."""
+    return (score(outcome) for outcome in evaluate(probe, rules))
+
+
+def samples_for(outcome: Outcome) -> dict[float, int | None]:
+    """Share of |V| → fewest samples whose expected number of distinct answers reaches it, or None."""
+    return {share: measures.samples_for_distinct(outcome.answer_logp, share) for share in SHARES}
+
+
+def points(scores: Sequence[Scores]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Validities and diversities as arrays."""
+    return (
+        np.array([row.validity for row in scores], dtype=np.float64),
+        np.array([row.diversity for row in scores], dtype=np.float64),
+    )
+
+
+def family_fronts(scores: Sequence[Scores]) -> dict[str, list[Scores]]:
+    """The Pareto front of every rule family: validity falls, diversity rises along each [Fig. 6]."""
+    families: dict[str, list[Scores]] = {}
+    for row in scores:
+        families.setdefault(row.family, []).append(row)
+    return {
+        family: [members[index] for index in pareto_front(*points(members))]
+        for family, members in families.items()
+    }

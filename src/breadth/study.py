@@ -1,0 +1,173 @@
+"""Models × tasks: one folder with a subfolder for each pair, read unchanged by everything that comes later.
+
+OUT/
+  MODEL--TASK/
+    probe/             the saved probe
+    rules.parquet      one row per rule: `breadth.scores.Scores`
+    rules.csv          the same, for people
+    diagnosis.json     `breadth.diagnosis.Diagnosis`, with provenance
+    figures/           PNG, SVG and the data of each as CSV
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from breadth.diagnosis import Diagnosis, diagnose
+from breadth.encoding import MAX_SEQUENCES
+from breadth.errors import InputError
+from breadth.files import new_file
+from breadth.grid import default_grid, oracle_grid
+from breadth.models.base import Model
+from breadth.probe import Probe, take_probe
+from breadth.rules import Rule, default_rule
+from breadth.scores import Scores, score_rules
+from breadth.task import Task
+
+__all__ = ["Unit", "run_unit", "unit_folder"]
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """One model on one task, diagnosed.
+
+    Attributes:
+        probe: the model's distributions at the task's prefixes.
+        rules: the rules asked for, or the default grid and the oracles.
+        scores: one row per rule, in order.
+        folder: where it is kept; None if it is not.
+    """
+
+    probe: Probe
+    rules: Sequence[Rule]
+    scores: Sequence[Scores]
+    folder: Path | None
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return str(self.probe.provenance["model"])
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return str(self.probe.provenance["task"])
+
+    @cached_property
+    def diagnosis(self) -> Diagnosis:
+        """What blocks, with the numbers that decide it."""
+        return diagnose(self.probe, self.scores)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One plain dict per rule, for JSON: names, numbers and provenance."""
+        trie = self.probe.trie
+        provenance = {key: value for key, value in self.probe.provenance.items() if key != "prompt"}
+        return [
+            {
+                "model": self.model,
+                "task": self.task,
+                **scores.as_dict(),
+                "answers": trie.n_answers,
+                "prefixes": len(trie.prefixes),
+                "provenance": provenance,
+            }
+            for scores in self.scores
+        ]
+
+
+def unit_folder(out: Path, model: str, task: str) -> Path:
+    """The subfolder of a (model, task) pair, by names that every file system takes."""
+    return out / f"{_slug(model)}--{_slug(task)}"
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._]+", "-", name).strip("-.") or "unnamed"
+
+
+def run_unit(
+    model: Model,
+    task: Task,
+    rules: Sequence[Rule] | None = None,
+    *,
+    out: Path | None = None,
+    engine: str | None = None,
+    template_arguments: Mapping[str, Any] | None = None,
+    max_sequences: int = MAX_SEQUENCES,
+    progress: Callable[[int, int], None] | None = None,
+) -> Unit:
+    """Probe, score and diagnose; write the results when `out` is given.
+
+    Args:
+        model: what to diagnose.
+        task: on what.
+        rules: exactly these, in this order; None for the model's default rule, the default grid and the
+            oracles.
+        out: the study folder; a probe in it is reused when nothing that determines it has changed.
+        engine: preset whose order the grid's rules follow.
+        template_arguments: passed to the chat template.
+        max_sequences: refuse larger tries.
+        progress: told how many prefixes are done, of how many.
+    """
+    folder = unit_folder(out, model.name, task.name) if out is not None else None
+    probe = take_probe(
+        model,
+        task,
+        folder / "probe" if folder else None,
+        template_arguments=template_arguments,
+        max_sequences=max_sequences,
+        progress=progress,
+    )
+    if rules is None:
+        rules = [default_rule(probe.provenance["generation"]), *default_grid(engine), *oracle_grid()]
+    unit = Unit(probe, rules, list(score_rules(probe, rules)), folder)
+    if folder:
+        _write(unit, folder)
+    return unit
+
+
+def _write(unit: Unit, folder: Path) -> None:
+    table = scores_table(unit)
+    with new_file(folder / "rules.parquet") as path:
+        pq.write_table(table, path)
+    with new_file(folder / "rules.csv") as path:
+        pyarrow.csv.write_csv(table, path)
+    with new_file(folder / "diagnosis.json") as path:
+        facts = {
+            "model": unit.model,
+            "task": unit.task,
+            **unit.diagnosis.as_dict(),
+            "provenance": dict(unit.probe.provenance),
+        }
+        path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def scores_table(unit: Unit) -> pa.Table:
+    """The scores as a tidy table: one row per rule, the distinct counts as columns `distinct_n`."""
+    flat = []
+    for row in unit.rows():
+        distinct = row.pop("distinct")
+        row.pop("provenance")
+        flat.append(row | {f"distinct_{n}": value for n, value in distinct.items()})
+    return pa.Table.from_pylist(flat)
+
+
+def check_folders(out: Path, names: Sequence[tuple[str, str]]) -> None:
+    """Refuse two different (model, task) pairs that would share a folder."""
+    seen: dict[Path, tuple[str, str]] = {}
+    for model, task in names:
+        other = seen.setdefault(unit_folder(out, model, task), (model, task))
+        if other != (model, task):
+            raise InputError(
+                f"{model} on {task} and {other[0]} on {other[1]} would share a folder under {out}; "
+                "rename one task or model"
+            )
