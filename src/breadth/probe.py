@@ -25,7 +25,7 @@ from breadth.encoding import MAX_SEQUENCES, Encoding, encode
 from breadth.errors import ProbeError
 from breadth.files import new_folder
 from breadth.models.base import Model
-from breadth.ranked import HEAD, NAMED, TAIL_RATIO, Ranked, rank_logits
+from breadth.ranked import HEAD, NAMED, TAIL_GROWTH, TAIL_SHRINK, Ranked, rank_logits
 from breadth.store import PrefixFile, PrefixWriter
 from breadth.task import Task
 from breadth.trie import END, Trie
@@ -109,7 +109,7 @@ def probe_key(model: Model, task: Task, encoding: Encoding) -> str:
     digest = hashlib.sha256()
     facts = {
         "schema": store.SCHEMA_VERSION,
-        "sketch": [HEAD, NAMED, TAIL_RATIO],
+        "sketch": [HEAD, NAMED, TAIL_GROWTH, TAIL_SHRINK],
         "model": dict(model.identity),
         "tokenizer": model.tokenizer.fingerprint,
         "prompt": list(encoding.prompt),

@@ -1,0 +1,1 @@
+"""What people look at: tables at the terminal, figures in files."""
