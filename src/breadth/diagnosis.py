@@ -90,6 +90,8 @@ class Diagnosis:
         top_answer: the answer given most often.
         top_share: its share of the valid mass.
         best: floor of validity → the rule tried that is most diverse there, or None.
+        best_cutoff: the same at the highest floor among rules that keep the top of the ranking: order and
+            shape are judged by what cutoffs can do.
         area: area under the front of all rules tried, oracles left out.
         oracle_size_validity: at temperature 1; what is missing to 1 is the failure of order.
         oracle_size_diversity: at temperature 1.
@@ -114,6 +116,7 @@ class Diagnosis:
     top_answer: str
     top_share: float
     best: Mapping[float, Best | None]
+    best_cutoff: Best | None
     area: float
     oracle_size_validity: float
     oracle_size_diversity: float
@@ -172,12 +175,6 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
     ]
     default, oracle_size, oracle_validity = evaluate(probe, rules)
     usable = [row for row in tried if not row.is_oracle]
-    validity, diversity = points(usable)
-    best: dict[float, Best | None] = {}
-    for floor in FLOORS:
-        index = best_at(validity, diversity, floor)
-        row = usable[index] if index is not None else None
-        best[floor] = Best(row.rule, row.validity, row.diversity) if row else None
 
     # Where an answer is complete: the parents of the end event.
     trie = probe.trie
@@ -185,6 +182,7 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
     lost = default.leak.sum()
     at_end = default.leak[complete].sum()
     top = int(np.argmax(default.answer_logp))
+    log_validity = measures.log_validity(default.answer_logp)
     facts: dict[str, Any] = {
         "answers": trie.n_answers,
         "prefixes": len(trie.prefixes),
@@ -197,9 +195,12 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
         "finished": min(default.validity + float(at_end), 1.0),
         "leaks": leakiest(probe, default),
         "top_answer": probe.answers[top],
-        "top_share": float(np.exp(default.answer_logp[top] - measures.log_validity(default.answer_logp))),
-        "best": best,
-        "area": frontier_area(validity, diversity),
+        "top_share": float(np.exp(default.answer_logp[top] - log_validity))
+        if np.isfinite(log_validity)
+        else float("nan"),
+        "best": {floor: _best(usable, floor) for floor in FLOORS},
+        "best_cutoff": _best([row for row in usable if row.is_cutoff], FLOORS[0]),
+        "area": frontier_area(*points(usable)),
         "oracle_size_validity": oracle_size.validity,
         "oracle_size_diversity": oracle_size.diversity,
         "oracle_validity_diversity": oracle_validity.diversity,
@@ -211,12 +212,17 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
     return Diagnosis(**facts, bottleneck=bottleneck, sentence=_sentence(draft, bottleneck))
 
 
+def _best(tried: Sequence[Scores], floor: float) -> Best | None:
+    index = best_at(*points(tried), floor)
+    return None if index is None else Best(tried[index].rule, tried[index].validity, tried[index].diversity)
+
+
 def _bottleneck(facts: Diagnosis) -> str:
     if 1.0 - facts.validity >= MUCH and facts.end_share >= MOST:
         return "end"
     if facts.oracle_size_validity < FINE:
         return "order"
-    best = facts.best[FLOORS[0]]
+    best = facts.best_cutoff
     if best is not None and best.diversity >= DIVERSE:
         return "nothing"
     return "shape"
@@ -226,49 +232,51 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
     parts = []
     if facts.validity < ALMOST_NEVER:
         parts.append(
-            f"It almost never answers validly (validity {facts.validity:.2g} at {facts.rule}), so first "
-            "look at the prompt:"
+            f"it almost never answers validly (validity {facts.validity:.2g} at {facts.rule}): look at the "
+            "prompt before anything else."
         )
     best = facts.best[FLOORS[0]]
+    order_is_fine = f"order is fine (oracle size keeps validity {facts.oracle_size_validity:.2f})"
     match bottleneck:
         case "end":
             parts.append(
                 f"the end is the bottleneck: a complete answer is reached with probability "
-                f"{facts.finished:.2f}, but validity is only {facts.validity:.2g}, since after a complete "
+                f"{facts.finished:.2f}, but validity is only {facts.validity:.2f}, since after a complete "
                 f"answer it often goes on ({facts.end_share:.0%} of what is lost is lost there)."
             )
         case "order":
             parts.append(
                 f"order is the bottleneck: even told how many valid tokens there are, a cutoff keeps "
                 f"validity {facts.oracle_size_validity:.2f} (oracle size), because invalid tokens rank "
-                "above valid ones, which no temperature or cutoff can mend."
+                "above valid ones, which no temperature and no cutoff can mend."
             )
             if facts.oracle_validity_diversity < MOST:
                 parts.append(
-                    f"Shape adds to it: among valid answers alone diversity is "
+                    f"shape adds to it: among valid answers alone diversity is "
                     f"{facts.oracle_validity_diversity:.2f}."
                 )
         case "shape":
             parts.append(
-                f"order is fine (oracle size keeps validity {facts.oracle_size_validity:.2f}), shape is "
-                f"the bottleneck: the mass piles up on few valid answers ({facts.top_answer!r} alone gets "
-                f"{facts.top_share:.0%} of it), and {_best_words(best)}."
+                f"{order_is_fine}, shape is the bottleneck: the mass piles up on few valid answers "
+                f"({facts.top_answer!r} alone gets {facts.top_share:.0%} of it), and {_best_words(facts.best_cutoff)}."
             )
         case _:
+            parts.append(f"nothing blocks: {order_is_fine}, and {_best_words(facts.best_cutoff)}.")
+    if bottleneck != "nothing" and best is not None:
+        if best.diversity < 1.5 / facts.answers < MOST:
             parts.append(
-                f"nothing blocks: order is fine (oracle size keeps validity "
-                f"{facts.oracle_size_validity:.2f}), and {_best_words(best)}."
+                f"beware: the rule at validity ≥ {FLOORS[0]} gets there by repeating one answer "
+                f"(1/{facts.answers} = {1 / facts.answers:.2g})."
             )
-    if bottleneck != "nothing" and best is not None and best.diversity < 1.5 / facts.answers < MOST:
-        parts.append(
-            f"Beware: the rule at validity ≥ {FLOORS[0]} gets there by repeating one answer "
-            f"(1/{facts.answers} = {1 / facts.answers:.2g})."
-        )
-    text = " ".join(parts)
-    return text[0].upper() + text[1:]
+        elif best.diversity >= DIVERSE and best != facts.best_cutoff:
+            parts.append(
+                f"a rule that drops the top tokens gets around it: {best.rule} reaches diversity "
+                f"{best.diversity:.2f} at validity {best.validity:.2f}."
+            )
+    return " ".join(part[0].upper() + part[1:] for part in parts)
 
 
 def _best_words(best: Best | None) -> str:
     if best is None:
-        return f"no rule tried reaches validity {FLOORS[0]}"
-    return f"the best rule at validity ≥ {FLOORS[0]} ({best.rule}) reaches diversity {best.diversity:.2f}"
+        return f"no cutoff tried reaches validity {FLOORS[0]}"
+    return f"the best cutoff at validity ≥ {FLOORS[0]} ({best.rule}) reaches diversity {best.diversity:.2f}"

@@ -207,7 +207,9 @@ class _Events:
         """(b,), ln Σ exp over the events of each row."""
         start = np.searchsorted(self.row, np.arange(len(self.ranked)))
         top = np.maximum.reduceat(event_logp, start)
-        return np.log(np.add.reduceat(np.exp(event_logp - top[self.row]), start)) + top
+        top = np.where(np.isfinite(top), top, 0.0)  # the model forbids every valid token
+        with np.errstate(divide="ignore"):
+            return np.log(np.add.reduceat(np.exp(event_logp - top[self.row]), start)) + top
 
     def _under_windows(self, rule: Rule, masses: Masses) -> _Edges:
         ranked, row = self.ranked, self.ranked.valid_row
@@ -280,7 +282,8 @@ class _Events:
             logp = np.where(self.rank == best[self.row], 0.0, -np.inf)
         else:
             weight = self._log_sum(-self.ranked.valid_gap / temperature)
-            logp = weight - self._log_total(weight)[self.row]
+            total = self._log_total(weight)[self.row]
+            logp = np.where(np.isfinite(total), weight - np.where(np.isfinite(total), total, 0.0), -np.inf)
         return self._all_valid(logp)
 
     def _oracle_shape(self) -> _Edges:

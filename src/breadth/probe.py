@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -56,8 +58,6 @@ class Probe:
     provenance: Mapping[str, Any]
     blocks: PrefixFile
     folder: Path
-    # A probe taken without a place to keep it lives in a temporary folder, removed with the probe.
-    _keeper: Any = field(default=None, repr=False)
 
     @property
     def vocab_size(self) -> int:
@@ -94,12 +94,13 @@ class Probe:
         """Share of prefixes where a valid and an invalid token have exactly the same logit."""
         tied = 0
         for block in self.blocks:
-            row = block.valid_row
-            order = np.lexsort((block.valid_logit, row))
-            same = (np.diff(row[order]) == 0) & (np.diff(block.valid_logit[order]) == 0)
-            group = np.concatenate([[0], np.cumsum(~same)])
+            # Valid tokens of a row with one logit stand at the same `valid_above`: are they all that tie?
+            order = np.lexsort((block.valid_above, block.valid_row))
+            row, above = block.valid_row[order], block.valid_above[order]
+            first = np.concatenate([[True], (np.diff(row) != 0) | (np.diff(above) != 0)])
+            group = np.cumsum(first) - 1
             n_valid = np.bincount(group)[group]
-            tied += len(np.unique(row[order][block.valid_ties[order] > n_valid]))
+            tied += len(np.unique(row[block.valid_ties[order] > n_valid]))
         return tied / len(self.blocks)
 
 
@@ -156,12 +157,20 @@ def take_probe(
         known = _reusable(folder, key)
         if known is not None:
             return known
-    keeper = tempfile.TemporaryDirectory(prefix="breadth-") if folder is None else None
-    target = Path(keeper.name) / "probe" if keeper else Path(str(folder))
-    with new_folder(target) as temporary:
-        header = _provenance(model, task, encoding, key)
-        _record(model, task, encoding, folder=temporary, header=header, progress=progress)
-    return open_probe(target, _keeper=keeper)
+    temporary = Path(tempfile.mkdtemp(prefix="breadth-")) if folder is None else None
+    target = temporary / "probe" if temporary else Path(str(folder))
+    try:
+        with new_folder(target) as unfinished:
+            header = _provenance(model, task, encoding, key)
+            _record(model, task, encoding, folder=unfinished, header=header, progress=progress)
+        probe = open_probe(target)
+    except BaseException:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    if temporary:
+        weakref.finalize(probe, shutil.rmtree, temporary, ignore_errors=True)
+    return probe
 
 
 def _reusable(folder: Path, key: str) -> Probe | None:
@@ -223,7 +232,7 @@ def _provenance(model: Model, task: Task, encoding: Encoding, key: str) -> dict[
     }
 
 
-def open_probe(folder: Path | str, *, _keeper: Any = None) -> Probe:
+def open_probe(folder: Path | str) -> Probe:
     """Open a saved probe; the model is not needed.
 
     Raises:
@@ -237,4 +246,4 @@ def open_probe(folder: Path | str, *, _keeper: Any = None) -> Probe:
             f"{folder} holds {len(blocks)} of {len(trie.prefixes)} prefixes; run the probe again"
         )
     names = tuple(spellings[0] for spellings in answers)
-    return Probe(trie, names, tokens, provenance, blocks, folder, _keeper)
+    return Probe(trie, names, tokens, provenance, blocks, folder)

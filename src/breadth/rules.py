@@ -80,6 +80,8 @@ class Step(ABC):
     """The parameter's range, in words."""
     summary: ClassVar[str]
     """What the step keeps, in one line."""
+    is_cutoff: ClassVar[bool] = True
+    """Whether it always keeps the top of the ranking."""
     neutral: ClassVar[float | None] = None
     """The value at which the step does nothing, if it has one."""
 
@@ -291,6 +293,7 @@ class TypicalP(Step):
     """
 
     name = "typical_p"
+    is_cutoff = False
     accepts = "a number from 0 to 1, 0 excluded; 1 keeps all"
     summary = "keep tokens with surprise nearest the entropy, up to mass p; can drop the top ones"
     neutral = 1
@@ -381,6 +384,7 @@ class Xtc(Step):
     """
 
     name = "xtc"
+    is_cutoff = False
     accepts = "threshold:probability, both from 0 to 1, for example xtc=0.1:0.5"
     summary = "with a probability, drop all tokens above a threshold but the least likely of them"
 

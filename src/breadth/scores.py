@@ -13,7 +13,7 @@ from breadth.measures import answers as measures
 from breadth.measures.frontier import pareto_front
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
-from breadth.rules import Rule
+from breadth.rules import STEPS, Rule
 
 __all__ = ["SAMPLES", "SHARES", "Scores", "family_fronts", "points", "samples_for", "score", "score_rules"]
 
@@ -58,6 +58,11 @@ class Scores:
     def is_oracle(self) -> bool:
         """Whether the rule looks at the trie, so that no engine can run it."""
         return "oracle" in self.family
+
+    @property
+    def is_cutoff(self) -> bool:
+        """Whether the rule keeps the top of the ranking at every prefix, as typical_p and xtc do not."""
+        return all(STEPS[name].is_cutoff for name in self.family.split("+") if name in STEPS)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, NaN as None."""

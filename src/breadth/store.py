@@ -40,7 +40,8 @@ ROWS_PER_GROUP = 256
 
 HEADER = b"breadth"
 
-MATRIX_COLUMNS = ("head_logit", "head_token", "tail_logit", "tail_correction")
+FLOAT_MATRICES = ("head_logit", "tail_logit", "tail_correction")
+MATRIX_COLUMNS = ("head_token", *FLOAT_MATRICES)
 
 
 def write_trie(
@@ -76,10 +77,10 @@ def write_trie(
 
 
 def _write(table: pa.Table, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
-    pq.write_table(_with_header(table.schema, metadata, table), path, compression="zstd")
+    pq.write_table(_with_header(table, metadata), path, compression="zstd")
 
 
-def _with_header(schema: pa.Schema, metadata: Mapping[str, Any] | None, table: pa.Table) -> pa.Table:
+def _with_header(table: pa.Table, metadata: Mapping[str, Any] | None) -> pa.Table:
     header = {"schema_version": SCHEMA_VERSION, **(metadata or {})}
     return table.replace_schema_metadata({HEADER: json.dumps(header, ensure_ascii=False)})
 
@@ -161,10 +162,10 @@ class PrefixWriter:
             return
         ranked = Ranked.concatenate(self._waiting)
         self._waiting = []
-        table = _with_header(pa.schema([]), {"vocab_size": ranked.vocab_size}, _to_table(ranked))
+        table = _with_header(_to_table(ranked), {"vocab_size": ranked.vocab_size})
         if self._writer is None:
             # Sorted floats share their high bytes: split by byte they compress to about half.
-            floats = [name + ".list.element" for name in ("head_logit", "tail_logit", "tail_correction")]
+            floats = [f"{name}.list.element" for name in FLOAT_MATRICES if name in table.column_names]
             self._writer = pq.ParquetWriter(
                 self.path,
                 table.schema,
@@ -199,6 +200,8 @@ def _to_table(ranked: Ranked) -> pa.Table:
     }
     for name in MATRIX_COLUMNS:
         matrix = getattr(ranked, name)
+        if not matrix.shape[1]:
+            continue  # a vocabulary that fits into the head has no tail, and Arrow has no lists of size 0
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
     for name in VALID_COLUMNS:
         columns[name] = pa.ListArray.from_arrays(offsets, pa.array(getattr(ranked, name)))
@@ -235,7 +238,9 @@ class PrefixFile:
 
 
 def _from_table(table: pa.Table, vocab_size: int) -> Ranked:
-    columns: dict[str, Any] = {}
+    columns: dict[str, Any] = {
+        name: np.empty((len(table), 0), dtype=np.float32) for name in ("tail_logit", "tail_correction")
+    }
     for name, column in _columns(table):
         if name in MATRIX_COLUMNS:
             size = column.type.list_size

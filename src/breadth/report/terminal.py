@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-from breadth.task import Task
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -21,6 +20,7 @@ from breadth.models.base import Model
 from breadth.rules import ENGINES, ORACLES, STEPS
 from breadth.scores import Scores
 from breadth.study import Unit
+from breadth.task import Task
 
 __all__ = ["Terminal"]
 
