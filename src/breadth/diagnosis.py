@@ -258,7 +258,8 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
         case "shape":
             parts.append(
                 f"{order_is_fine}, shape is the bottleneck: the mass piles up on few valid answers "
-                f"({facts.top_answer!r} alone gets {facts.top_share:.0%} of it), and {_best_words(facts.best_cutoff)}."
+                f"({facts.top_answer!r} alone gets {facts.top_share:.0%} of it), "
+                f"and {_best_words(facts.best_cutoff)}."
             )
         case _:
             parts.append(f"nothing blocks: {order_is_fine}, and {_best_words(facts.best_cutoff)}.")

@@ -55,6 +55,9 @@ training never saw lie. Without it the normaliser at temperature 5 is off by 2e-
 FLOOR = 1e6
 """Largest gap kept at a knot, in nats: weighs 0 in float64 up to temperature 1000. Stands in for inf."""
 
+SORTED_AT_ONCE = 2**22
+"""Logits sorted at once: bounds the memory that sorting takes beside the block itself."""
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -234,6 +237,15 @@ def rank_logits(
     Raises:
         NumericalError: a logit is NaN or +inf, or a row has no finite logit.
     """
+    size = max(1, SORTED_AT_ONCE // logits.shape[1])
+    blocks = [
+        _rank_rows(nodes[first : first + size], logits[first : first + size], trie, head, named)
+        for first in range(0, len(nodes), size)
+    ]
+    return blocks[0] if len(blocks) == 1 else Ranked.concatenate(blocks)
+
+
+def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, named: int) -> Ranked:
     logits = np.ascontiguousarray(logits, dtype=np.float32)
     vocab_size = logits.shape[1]
     ascending = np.sort(logits, axis=1)
