@@ -17,6 +17,7 @@ LAYERS = [
     "errors",
     "files",
     "yamlfile",
+    "generators",
     "task",
     "catalog",
     "tokenizer",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,12 +61,19 @@ class Mass:
 
     @cached_property
     def _tail(self) -> tuple[Floats, Floats, Ints]:
-        """Of every tail segment: weight per token at its upper end corrected, drop in nats, count."""
-        upper = self._weight[:, self.head - 1 : -1] * np.exp(
-            self.beta * self.ranked.tail_correction.astype(np.float64)
-        )
+        """Of every tail segment, (b, s): corrected weight at its upper end, drop in nats, token count."""
         drop = np.diff(self.ranked.knot_gap[:, self.head - 1 :], axis=1)
-        return upper, drop, np.diff(self._ends, prepend=self.head)
+        # The correction holds at temperature 1; elsewhere its power β does, as far as it leaves the mean
+        # weight below the weight at the upper end, which a steep segment at a low temperature would pass.
+        most = -np.log(segment_mean(self.beta * drop))
+        correction = np.minimum(self.beta * self.ranked.tail_correction.astype(np.float64), most)
+        upper = self._weight[:, self.head - 1 : -1] * np.exp(correction)
+        return upper, drop, self.ranked.tail_count
+
+    def _tail_at(self, row: Ints, segment: Ints) -> tuple[Floats, Floats, Ints]:
+        """`_tail` at some (row, segment) pairs."""
+        upper, drop, count = self._tail
+        return upper[row, segment], drop[row, segment], count[row, segment]
 
     @cached_property
     def _cumulative(self) -> Floats:
@@ -85,73 +93,68 @@ class Mass:
 
     def _segment(self, rank: Ints) -> tuple[Ints, Ints]:
         """For ranks in the tail: the segment that holds each, and the rank it starts after."""
-        segment = np.clip(np.searchsorted(self._ends, rank), 0, len(self._ends) - 1)
-        return segment, np.where(segment > 0, self._ends[segment - 1], self.head)
+        segment = np.searchsorted(self._ends, rank)
+        return segment, self._start(segment)
 
     def upto(self, rank: Ints) -> Floats:
-        """Mass of the top `rank` tokens, 0 … vocab_size."""
+        """Mass of the top `rank` tokens, 0 … n_finite."""
         mass = self._cumulative.ravel()[self._base + np.minimum(rank, self.head)]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
             segment, first = self._segment(rank[deep])
-            upper, drop, count = self._tail
-            part = (rank[deep] - first) / count[segment]
-            mean = segment_mean(self.beta * drop[deep, segment] * part) * part
+            upper, drop, count = self._tail_at(deep, segment)
+            part = (rank[deep] - first) / count
             mass[deep] = self._cumulative[deep, self.head + segment]
-            mass[deep] += upper[deep, segment] * mean * count[segment]
+            mass[deep] += upper * segment_mean(self.beta * drop * part) * part * count
         return mass
 
     def reach(self, target: Floats) -> Ints:
-        """The smallest rank whose cumulative mass is at least `target` (> 0); vocab_size if none."""
+        """The smallest rank whose cumulative mass is at least `target` (> 0); n_finite if there is none."""
         knot = bisect_rows(self._cumulative, target, side="left")
-        rank = knot.copy()
-        deep = np.flatnonzero(knot > self.head)
+        rank = np.minimum(knot, self.ranked.n_finite)
+        deep = np.flatnonzero((knot > self.head) & (knot < self._stride))
         if len(deep):
-            segment = np.minimum(knot[deep] - 1 - self.head, len(self._ends) - 1)
-            upper, drop, count = self._tail
+            segment = knot[deep] - 1 - self.head
+            upper, drop, count = self._tail_at(deep, segment)
             share = target[deep] - self._cumulative[deep, self.head + segment]
-            share /= np.maximum(upper[deep, segment] * count[segment], np.finfo(float).tiny)
-            fall = self.beta * drop[deep, segment]
+            share /= np.maximum(upper * count, np.finfo(float).tiny)
             # Solve (1 − e^(−fall·x)) / fall = share for the fraction x of the segment.
+            fall = self.beta * drop
             steep = fall > 1e-8
             inside = np.clip(1.0 - share * fall, np.finfo(float).tiny, 1.0)
             part = np.where(steep, -np.log(inside) / np.where(steep, fall, 1.0), share)
-            rank[deep] = self._rank_inside(segment, part, up=True)
+            rank[deep] = self._start(segment) + np.clip(np.ceil(part * count), 1, count).astype(np.int64)
+        rank[knot == self._stride] = self.ranked.n_finite[knot == self._stride]
         return rank
 
     def above(self, gap: Floats) -> Ints:
-        """Number of tokens whose gap is at most `gap`."""
+        """Number of tokens with a finite logit whose gap is at most `gap`."""
         knots = self.ranked.knot_gap
         knot = bisect_rows(knots, gap, side="right")
         rank = knot.copy()
-        deep = np.flatnonzero(knot >= self.head)
-        deep = deep[knot[deep] < knots.shape[1]]
-        if len(deep) and len(self._ends):
+        deep = np.flatnonzero((knot >= self.head) & (knot < knots.shape[1]))
+        if len(deep):
             segment = knot[deep] - self.head
-            _, drop, _ = self._tail
-            fall = drop[deep, segment]
-            part = (gap[deep] - knots[deep, knot[deep] - 1]) / np.where(fall > 0, fall, 1.0)
-            rank[deep] = self._rank_inside(segment, part, up=False)
+            _, drop, count = self._tail_at(deep, segment)
+            part = (gap[deep] - knots[deep, knot[deep] - 1]) / np.where(drop > 0, drop, 1.0)
+            rank[deep] = self._start(segment) + np.clip(np.floor(part * count), 0, count).astype(np.int64)
         rank[knot == knots.shape[1]] = self.ranked.vocab_size
-        return rank
+        return np.minimum(rank, self.ranked.n_finite)
 
-    def _rank_inside(self, segment: Ints, part: Floats, *, up: bool) -> Ints:
-        _, _, count = self._tail
-        first = np.where(segment > 0, self._ends[segment - 1], self.head)
-        steps = part * count[segment]
-        whole = np.ceil(steps) if up else np.floor(steps)
-        return first + np.clip(whole, int(up), count[segment]).astype(np.int64)
+    def _start(self, segment: Ints) -> Ints:
+        """The rank that a tail segment starts after."""
+        return np.where(segment > 0, self._ends[segment - 1], self.head)
 
     def gap_at(self, rank: Ints) -> Floats:
-        """Gap of the token at `rank`, 1 … vocab_size."""
+        """Gap of the token at `rank`, 1 … n_finite."""
         knots = self.ranked.knot_gap
         gap: Floats = knots[np.arange(len(knots)), np.minimum(rank, self.head) - 1]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
             segment, first = self._segment(rank[deep])
-            _, drop, count = self._tail
+            _, drop, count = self._tail_at(deep, segment)
             upper = knots[deep, self.head - 1 + segment]
-            gap[deep] = upper + drop[deep, segment] * (rank[deep] - first) / count[segment]
+            gap[deep] = upper + drop * (rank[deep] - first) / count
         return gap
 
     @cached_property
@@ -162,25 +165,26 @@ class Mass:
         sums[:, 1 : self.head + 1] = self._weight[:, : self.head] * gap[:, : self.head]
         if len(self._ends):
             upper, drop, count = self._tail
-            fall = self.beta * drop
-            mean_gap = gap[:, self.head - 1 : -1] + drop * _mean_position(fall)
-            mean_gap -= self.ranked.tail_correction
-            sums[:, self.head + 1 :] = upper * segment_mean(fall) * count * mean_gap
+            mass = upper * segment_mean(self.beta * drop) * count
+            sums[:, self.head + 1 :] = mass * self._mean_gap(gap[:, self.head - 1 : -1], drop, slice(None))
         return np.cumsum(sums, axis=1, out=sums)
+
+    def _mean_gap(self, upper_gap: Floats, drop: Floats, at: Any) -> Floats:
+        """Weighted mean gap of a tail segment, or of its upper part: the derivative of −ln mass in β."""
+        mean = upper_gap + drop * _mean_position(self.beta * drop) - self.ranked.tail_correction[at]
+        return np.asarray(np.maximum(mean, upper_gap), dtype=np.float64)
 
     def _moment_upto(self, rank: Ints) -> Floats:
         moment = self._moment.ravel()[self._base + np.minimum(rank, self.head)]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
             segment, first = self._segment(rank[deep])
-            upper, drop, count = self._tail
-            part = (rank[deep] - first) / count[segment]
-            fall = self.beta * drop[deep, segment] * part
-            mean_gap = self.ranked.knot_gap[deep, self.head - 1 + segment]
-            mean_gap = mean_gap + drop[deep, segment] * part * _mean_position(fall)
-            mean_gap -= self.ranked.tail_correction[deep, segment]
-            mass = upper[deep, segment] * segment_mean(fall) * part * count[segment]
-            moment[deep] = self._moment[deep, self.head + segment] + mass * mean_gap
+            upper, drop, count = self._tail_at(deep, segment)
+            part = (rank[deep] - first) / count
+            mass = upper * segment_mean(self.beta * drop * part) * part * count
+            gap = self.ranked.knot_gap[deep, self.head - 1 + segment]
+            moment[deep] = self._moment[deep, self.head + segment]
+            moment[deep] += mass * self._mean_gap(gap, drop * part, (deep, segment))
         return moment
 
     def entropy(self, low: Ints, high: Ints) -> Floats:

@@ -177,7 +177,8 @@ class _Events:
         self.trie = trie
         self.row, self.child, self.rank = event_ranks(ranked, trie)
         self.first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
-        self.size = np.diff(self.first, append=len(ranked.valid_node))
+        self.n_tokens = np.diff(self.first, append=len(ranked.valid_node))
+        self.n_allowed = np.add.reduceat(np.isfinite(ranked.valid_gap), self.first, dtype=np.int64)
         self.is_end = trie.token[self.child] == END
         self.n_events = trie.n_children[ranked.node]
 
@@ -199,7 +200,7 @@ class _Events:
             return token_logp
         top = np.maximum.reduceat(token_logp, self.first)
         shift = np.where(np.isfinite(top), top, 0.0)
-        total = np.add.reduceat(np.exp(token_logp - np.repeat(shift, self.size)), self.first)
+        total = np.add.reduceat(np.exp(token_logp - np.repeat(shift, self.n_tokens)), self.first)
         with np.errstate(divide="ignore"):
             return np.log(total) + shift
 
@@ -232,19 +233,22 @@ class _Events:
             logp = np.logaddexp(logp, log_weight + self._log_sum(token_logp))
             uniform = np.logaddexp(uniform, log_weight + log_kept - np.log(n_tokens)[self.row])
             event = np.logaddexp(event, log_weight + log_any - np.log(n_events)[self.row])
-            tail_rows |= (window.low > n_head) | ((window.high > n_head) & (window.high < ranked.vocab_size))
+            tail_rows |= (window.low > n_head) | ((window.high > n_head) & (window.high < ranked.n_finite))
         return _Edges(self.child, logp, uniform, event, tail_rows)
 
     def _oracle_size(self, temperature: float, masses: Masses) -> _Edges:
-        ranked, n_events = self.ranked, self.n_events
-        kept = self.rank <= n_events[self.row]
-        # The g-th event's rank among real tokens: deleted end tokens above it push it down.
+        ranked = self.ranked
         deleted_row, deleted_rank = self._deleted_end_tokens()
+        # As many events as are valid, of those that are not forbidden.
+        n_deleted = np.bincount(deleted_row, minlength=len(ranked))
+        n_events = np.minimum(self.n_events, ranked.n_finite - n_deleted)
+        kept = (self.rank <= n_events[self.row]) & (self.n_allowed > 0)
+        # The g-th event's rank among real tokens: deleted end tokens above it push it down.
         place = np.arange(len(deleted_row)) - np.searchsorted(deleted_row, deleted_row)
         pushed = deleted_rank - place <= n_events[deleted_row]
         last = n_events + np.bincount(deleted_row[pushed], minlength=len(ranked))
         end_kept = np.bincount(self.row[self.is_end & kept], minlength=len(ranked)) > 0
-        n_tokens = n_events + np.where(end_kept, len(self.trie.end_tokens) - 1, 0)
+        n_tokens = n_events + np.where(end_kept, n_deleted, 0)
         if temperature == 0:
             logp = np.where(self.rank == 1, 0.0, -np.inf)
         else:
@@ -253,28 +257,25 @@ class _Events:
             mass = masses.at(beta).upto(last)
             beyond = end_kept[deleted_row] & (deleted_rank > last[deleted_row])
             # Keeping the end keeps all its tokens, also those below the cut.
-            extra = np.exp(-beta * self._deleted_gap)[beyond]
+            extra = np.exp(-beta * ranked.valid_gap[self._deleted])[beyond]
             mass = mass + np.bincount(deleted_row[beyond], weights=extra, minlength=len(ranked))
             logp = np.where(kept, weight - np.log(mass)[self.row], -np.inf)
-        uniform = np.where(kept, np.log(self.size) - np.log(n_tokens)[self.row], -np.inf)
+        with np.errstate(divide="ignore"):
+            uniform = np.where(kept, np.log(self.n_allowed) - np.log(n_tokens)[self.row], -np.inf)
         event = np.where(kept, -np.log(n_events)[self.row], -np.inf)
         tail_rows = last > ranked.head_logit.shape[1]
         return _Edges(self.child, logp, uniform, event, tail_rows)
 
     def _deleted_end_tokens(self) -> tuple[Ints, Ints]:
-        """Row and rank of every end token but the best of its row, ascending by row, then rank."""
+        """Row and rank of every allowed end token but the best of its row, ascending by row, then rank."""
         at = self._deleted
         return self.ranked.valid_row[at], self.ranked.valid_rank[at].astype(np.int64)
 
     @cached_property
     def _deleted(self) -> Ints:
-        deleted = self.trie.token[self.ranked.valid_node] == END
+        deleted = (self.trie.token[self.ranked.valid_node] == END) & np.isfinite(self.ranked.valid_gap)
         deleted[self.first] = False
         return np.flatnonzero(deleted)
-
-    @property
-    def _deleted_gap(self) -> Floats:
-        return self.ranked.valid_gap[self._deleted]
 
     def _oracle_validity(self, temperature: float) -> _Edges:
         if temperature == 0:
@@ -284,15 +285,18 @@ class _Events:
             weight = self._log_sum(-self.ranked.valid_gap / temperature)
             total = self._log_total(weight)[self.row]
             logp = np.where(np.isfinite(total), weight - np.where(np.isfinite(total), total, 0.0), -np.inf)
-        return self._all_valid(logp)
+        return self._all_valid(logp, self.n_allowed)
 
     def _oracle_shape(self) -> _Edges:
         weight = self.trie.weight
-        return self._all_valid(np.log(weight[self.child]) - np.log(weight[self.ranked.node])[self.row])
+        logp = np.log(weight[self.child]) - np.log(weight[self.ranked.node])[self.row]
+        return self._all_valid(logp, self.n_tokens)
 
-    def _all_valid(self, logp: Floats) -> _Edges:
-        """The edges of an oracle that keeps every valid token and nothing else."""
-        n_tokens = np.bincount(self.row, weights=self.size, minlength=len(self.ranked))
-        uniform = np.log(self.size) - np.log(n_tokens)[self.row]
-        event = -np.log(self.n_events)[self.row]
-        return _Edges(self.child, logp, uniform, event, np.zeros(len(self.ranked), dtype=np.bool_))
+    def _all_valid(self, logp: Floats, n_tokens: Ints) -> _Edges:
+        """The edges of an oracle that keeps the valid tokens, `n_tokens` of each event, and nothing else."""
+        b = len(self.ranked)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            tokens = np.log(n_tokens / np.bincount(self.row, weights=n_tokens, minlength=b)[self.row])
+            events = np.log((n_tokens > 0) / np.bincount(self.row[n_tokens > 0], minlength=b)[self.row])
+        uniform, event = (np.where(n_tokens > 0, column, -np.inf) for column in (tokens, events))
+        return _Edges(self.child, logp, uniform, event, np.zeros(b, dtype=np.bool_))

@@ -161,8 +161,10 @@ def take_probe(
     target = temporary / "probe" if temporary else Path(str(folder))
     try:
         with new_folder(target) as unfinished:
+            tokens = _record(model, encoding, unfinished, progress)
+            answers = [task.spellings(index) for index in range(len(task.answers))]
             header = _provenance(model, task, encoding, key)
-            _record(model, task, encoding, folder=unfinished, header=header, progress=progress)
+            store.write_trie(unfinished, encoding.trie, answers, tokens, header)
         probe = open_probe(target)
     except BaseException:
         if temporary:
@@ -182,15 +184,8 @@ def _reusable(folder: Path, key: str) -> Probe | None:
         return None  # absent, damaged or of another schema: it is taken again
 
 
-def _record(
-    model: Model,
-    task: Task,
-    encoding: Encoding,
-    *,
-    folder: Path,
-    header: Mapping[str, Any],
-    progress: Progress | None,
-) -> None:
+def _record(model: Model, encoding: Encoding, folder: Path, progress: Progress | None) -> dict[int, bytes]:
+    """Write the distributions; returns the bytes of every token that they or the trie name."""
     trie = encoding.trie
     named = np.zeros(model.vocab_size, dtype=np.bool_)
     done = 0
@@ -205,9 +200,7 @@ def _record(
                 progress(done, len(trie.prefixes))
     named[trie.token[trie.token >= 0]] = True
     ids = np.flatnonzero(named[: model.tokenizer.vocab_size])
-    tokens = {int(token): model.tokenizer.token_bytes(int(token)) for token in ids}
-    answers = [task.spellings(index) for index in range(len(task.answers))]
-    store.write_trie(folder, trie, answers, tokens, header)
+    return {int(token): model.tokenizer.token_bytes(int(token)) for token in ids}
 
 
 def _provenance(model: Model, task: Task, encoding: Encoding, key: str) -> dict[str, Any]:

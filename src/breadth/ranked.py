@@ -96,10 +96,13 @@ class Ranked:
         vocab_size: number of tokens the model chooses from.
         head_logit: float32 (b, m), the top m = min(HEAD, vocab_size) logits, descending.
         head_token: int32 (b, min(NAMED, m)), ids of the top tokens.
-        tail_logit: float32 (b, s), the logit at the last rank of each segment in `tail_ranks`.
+        tail_logit: float32 (b, s), the logit at the last rank of each segment in `tail_ranks`, or at the
+            last finite one.
         tail_correction: float32 (b, s), log of the segment's true mean weight over the one that
             `segment_mean` gives, at temperature 1.
         std_logit: float64 (b,), population standard deviation of all finite logits.
+        n_finite: int32 (b,), number of tokens with a finite logit: the others are forbidden, and no rule
+            keeps them.
         valid_start: int64 (b + 1,).
         valid_node: int32 (v,), the child node that the token leads to.
         valid_token: int32 (v,).
@@ -116,6 +119,7 @@ class Ranked:
     tail_logit: NDArray[np.float32]
     tail_correction: NDArray[np.float32]
     std_logit: Floats
+    n_finite: NDArray[np.int32]
     valid_start: Ints
     valid_node: NDArray[np.int32]
     valid_token: NDArray[np.int32]
@@ -171,6 +175,17 @@ class Ranked:
         return np.concatenate([np.arange(1, head + 1), tail_ranks(self.vocab_size, head)])
 
     @cached_property
+    def tail_end(self) -> Ints:
+        """int64 (b, s), last rank of every tail segment that holds a finite logit."""
+        ends = tail_ranks(self.vocab_size, self.head_logit.shape[1])
+        return np.minimum(ends, np.maximum(self.n_finite, self.head_logit.shape[1])[:, None])
+
+    @cached_property
+    def tail_count(self) -> Ints:
+        """int64 (b, s), number of tokens with a finite logit in every tail segment."""
+        return np.diff(self.tail_end, prepend=self.head_logit.shape[1], axis=1)
+
+    @cached_property
     def knot_gap(self) -> Floats:
         """float64 (b, k), the *gap* at every knot: nats of logit below the row's top token, 0 … FLOOR."""
         logit = np.concatenate([self.head_logit, self.tail_logit], axis=1).astype(np.float64)
@@ -182,7 +197,7 @@ class Ranked:
         head = self.head_logit.shape[1]
         gap = self.knot_gap
         upper, drop = gap[:, head - 1 : -1], np.diff(gap[:, head - 1 :], axis=1)
-        count = np.diff(self.knot_rank[head:], prepend=head)
+        count = self.tail_count
         first = np.concatenate([gap[:, :head], count * (upper + drop / 2)], axis=1)
         second = np.concatenate([gap[:, :head] ** 2, count * (upper**2 + upper * drop + drop**2 / 3)], axis=1)
         zero = np.zeros((len(self), 1))
@@ -192,14 +207,14 @@ class Ranked:
         )
 
     def spread(self, low: Ints, high: Ints) -> Floats:
-        """(b,), population standard deviation of the logits at ranks low + 1 … high."""
-        knots = np.concatenate([[0], self.knot_rank])
-        sums = [
-            np.array([np.interp([a, z], knots, row) for a, z, row in zip(low, high, table, strict=True)])
-            for table in self._gap_sums
-        ]
+        """(b,), population standard deviation of the logits at ranks low + 1 … high ≤ n_finite."""
+        ends = np.concatenate([[0], self.knot_rank])
+        sums = []
+        for table in self._gap_sums:
+            pairs = zip(low, high, self.n_finite, table, strict=True)
+            sums.append([np.interp([a, z], np.minimum(ends, n), row) for a, z, n, row in pairs])
         count = high - low
-        mean, square = ((table[:, 1] - table[:, 0]) / count for table in sums)
+        mean, square = (np.diff(np.array(table), axis=1)[:, 0] / count for table in sums)
         return np.asarray(np.sqrt(np.maximum(square - mean**2, 0.0)), dtype=np.float64)
 
     @cached_property
@@ -208,7 +223,15 @@ class Ranked:
         return np.asarray(self.max_logit[self.valid_row] - self.valid_logit, dtype=np.float64)
 
 
-ROW_COLUMNS = ("node", "head_logit", "head_token", "tail_logit", "tail_correction", "std_logit")
+ROW_COLUMNS = (
+    "node",
+    "head_logit",
+    "head_token",
+    "tail_logit",
+    "tail_correction",
+    "std_logit",
+    "n_finite",
+)
 """Columns of a `Ranked` with one entry per prefix."""
 
 VALID_COLUMNS = (
@@ -260,11 +283,13 @@ def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, 
 
     head = min(head, vocab_size)
     head_logit = np.ascontiguousarray(ascending[:, : -head - 1 : -1])
-    tail_logit, tail_correction = _sketch_tail(ascending, head)
     if np.isfinite(ascending[:, 0]).all():
+        n_finite = np.full(len(nodes), vocab_size, dtype=np.int32)
         std = logits.std(axis=1, dtype=np.float64)
     else:
+        n_finite = np.isfinite(ascending).sum(axis=1, dtype=np.int32)
         std = np.ma.masked_invalid(logits).std(axis=1, dtype=np.float64).filled(0.0)
+    tail_logit, tail_correction = _sketch_tail(ascending, head, n_finite)
     start, token, child = trie.valid_tokens(nodes)
     row = np.repeat(np.arange(len(nodes)), np.diff(start))
     value = logits[row, token]
@@ -279,6 +304,7 @@ def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, 
         tail_logit=tail_logit,
         tail_correction=tail_correction,
         std_logit=std,
+        n_finite=n_finite,
         valid_start=start,
         valid_node=child[order],
         valid_token=token[order],
@@ -290,7 +316,7 @@ def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, 
 
 
 def _sketch_tail(
-    ascending: NDArray[np.float32], head: int
+    ascending: NDArray[np.float32], head: int, n_finite: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The end logit and the correction of every tail segment."""
     rows, vocab_size = ascending.shape
@@ -298,15 +324,17 @@ def _sketch_tail(
     if not len(ends):
         empty = np.empty((rows, 0), dtype=np.float32)
         return empty, empty
+    # A segment that runs into forbidden tokens ends at the last finite logit.
+    last = np.minimum(ends, np.maximum(n_finite, head)[:, None])
+    count = np.diff(last, prepend=head, axis=1)
     # In ascending order the tail is a leading slice, and its segments come last one first.
-    tail_logit = ascending[:, vocab_size - ends]
+    tail_logit = np.take_along_axis(ascending, vocab_size - last, axis=1)
     knots = np.concatenate([ascending[:, [vocab_size - head]], tail_logit], axis=1).astype(np.float64)
-    top = knots[:, :1]
+    top = np.where(np.isfinite(knots[:, :1]), knots[:, :1], 0.0)
     knots = np.maximum(knots - top, -FLOOR)
     # Weights relative to the tail's own largest, so that float32 does not underflow far below the head.
     weight = np.exp(ascending[:, : vocab_size - head] - top.astype(np.float32))
     mass = np.add.reduceat(weight, vocab_size - ends[::-1], axis=1, dtype=np.float64)[:, ::-1]
-    count = np.diff(ends, prepend=head)
     linear = np.exp(knots[:, :-1]) * segment_mean(knots[:, :-1] - knots[:, 1:])
     with np.errstate(divide="ignore", invalid="ignore"):
         correction = np.log(mass / count) - np.log(linear)

@@ -48,7 +48,7 @@ class Window:
     Attributes:
         beta: inverse temperature, > 0.
         low: int64 (b,), 0 ≤ low.
-        high: int64 (b,), low < high ≤ vocab_size.
+        high: int64 (b,), low < high ≤ n_finite.
         weight: probability of this window in a mixture; 1 unless a step flips a coin.
     """
 
@@ -276,7 +276,7 @@ class TopH(Step):
         seen = int(min(self.looks_at, masses.ranked.vocab_size))
         ranks = window.low[:, None] + np.arange(1, seen + 1)
         inside = ranks <= window.high[:, None]
-        columns = np.minimum(ranks, masses.ranked.vocab_size)
+        columns = np.minimum(ranks, window.high[:, None])
         gap = np.stack([mass.gap_at(column) for column in columns.T], axis=1)
         weight = np.where(inside, np.exp(-window.beta * (gap - gap[:, :1])), 0.0)
         p = weight / weight.sum(axis=1, keepdims=True)
@@ -369,7 +369,7 @@ class TopNSigma(Step):
         """Cut at a distance below the top, measured in logits: β plays no part."""
         mass = masses.at(window.beta)
         sigma = masses.ranked.std_logit
-        partial = (window.low > 0) | (window.high < masses.ranked.vocab_size)
+        partial = (window.low > 0) | (window.high < masses.ranked.n_finite)
         if partial.any():
             sigma = np.where(partial, masses.ranked.spread(window.low, window.high), sigma)
         return [window.cut(mass.above(mass.gap_at(window.low + 1) + self.value * sigma))]
@@ -516,7 +516,7 @@ class Rule:
         parts = [str(step) for step in self.steps]
         if self.oracle:
             parts.append(self.oracle)
-        return ",".join(parts) or "temperature=1"
+        return ",".join(parts)
 
     @property
     def family(self) -> str:
@@ -533,8 +533,8 @@ class Rule:
 
     def windows(self, masses: Masses) -> list[Window]:
         """What the steps keep at every prefix of a block; the weights of a mixture sum to 1."""
-        b, vocab_size = len(masses.ranked), masses.ranked.vocab_size
-        windows = [Window(1.0, np.zeros(b, dtype=np.int64), np.full(b, vocab_size, dtype=np.int64))]
+        everything = masses.ranked.n_finite.astype(np.int64)
+        windows = [Window(1.0, np.zeros_like(everything), everything)]
         for step in self.steps:
             windows = [kept for window in windows for kept in step.apply(window, masses)]
         return windows
@@ -577,7 +577,14 @@ def parse_rule(text: str, engine: str | None = None) -> Rule:
         steps = _in_engine_order(steps, engine, text)
     if oracle and any(step.name != "temperature" for step in steps):
         raise RuleError(f"rule {text!r}: only temperature may come before {oracle}")
-    return Rule(tuple(step for step in steps if not step.is_neutral), oracle, engine)
+    kept = tuple(step for step in steps if not step.is_neutral)
+    rule = Rule(kept if kept or oracle else (Temperature(1.0),), oracle, engine)
+    if rule.temperature and not Temperature(rule.temperature).in_range():
+        raise RuleError(
+            f"rule {text!r}: its temperatures multiply to {rule.temperature:g}; temperature takes "
+            f"{Temperature.accepts}"
+        )
+    return rule
 
 
 def parse_rules(texts: list[str], engine: str | None = None) -> list[Rule]:

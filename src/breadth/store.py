@@ -197,6 +197,7 @@ def _to_table(ranked: Ranked) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "node": pa.array(ranked.node, pa.int32()),
         "std_logit": pa.array(ranked.std_logit),
+        "n_finite": pa.array(ranked.n_finite),
     }
     for name in MATRIX_COLUMNS:
         matrix = getattr(ranked, name)

@@ -133,13 +133,17 @@ def samples_for_distinct(answer_logp: Floats, share: float) -> int | None:
 
     Args:
         answer_logp: (|V|,), ln q(y).
-        share: in (0, 1]. At 1 only answers drawn with certainty would do; ask for less.
+        share: in (0, 1].
 
     Returns:
         The count, or None when the share is never reached: too few answers survive (see `recall`, the
         share that can be approached), or more than 2^53 samples would be needed.
     """
     target = share * len(answer_logp)
+    support = np.isfinite(answer_logp).sum()
+    # The support is approached and never reached, unless its only answer is certain.
+    if target > support or (target == support and not (answer_logp.max() >= 0 and support == 1)):
+        return None
 
     def found(n: int) -> bool:
         return bool(expected_distinct(answer_logp, [n])[0] >= target)

@@ -8,27 +8,30 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import matplotlib as mpl
 import matplotlib.style
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 __all__ = [
     "DPI",
     "FAINT",
     "INK",
     "INVALID",
+    "INVALID_AREA",
     "MUTED",
     "ORACLES",
     "RARE",
     "VALID",
+    "WIDTH",
     "Look",
     "context",
+    "count",
     "count_axis",
     "fit",
     "headline",
@@ -41,6 +44,7 @@ __all__ = [
 ]
 
 DPI = 150
+WIDTH = 8.8  # inches, of every figure
 FONT = "DejaVu Sans"  # ships with matplotlib, so that a figure is the same everywhere
 
 INK = "#222222"
@@ -49,6 +53,7 @@ FAINT = "#b9bdc2"
 VALID = "#0072b2"
 RARE = "#7cc0e8"
 INVALID = "#d55e00"
+INVALID_AREA = "#f6d3bd"  # under a hatch in INVALID
 
 _RC = {
     "font.family": FONT,
@@ -92,7 +97,12 @@ class Look:
 
     colour: str
     marker: str
-    line: str = "-"
+    line: str | tuple[int, tuple[int, ...]] = "-"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As `Axes.plot` takes them."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 
 
 _LOOKS = (
@@ -143,7 +153,7 @@ def sequence(n: int) -> list[Look]:
     markers, lines = "osD^vP<X>h", ("-", "--", "-.")
     return [
         Look(
-            mpl.colors.to_hex(scale(0.88 * index / max(n - 1, 1))),
+            mpl.colors.to_hex(scale(0.78 * index / max(n - 1, 1))),
             markers[index % len(markers)],
             lines[index % len(lines)],
         )
@@ -151,36 +161,46 @@ def sequence(n: int) -> list[Look]:
     ]
 
 
-def new_figure(width: float, height: float, *, right: float = 0.25, below: float = 0.62) -> Figure:
-    """An empty figure with room for its headline, sizes in inches.
+def new_figure(
+    height: float,
+    *,
+    left: float = 0.8,
+    right: float = 0.25,
+    above: float = 0.85,
+    below: float = 0.62,
+) -> Figure:
+    """An empty figure with room for its headline; sizes and margins in inches.
 
     Margins are fixed, not fitted to the text: fast, and figures of a kind line up.
     """
-    figure = Figure(figsize=(width, height), dpi=DPI)
-    FigureCanvasAgg(figure)
+    figure = Figure(figsize=(WIDTH, height), dpi=DPI)
     figure.subplots_adjust(
-        left=0.8 / width, right=1 - right / width, bottom=below / height, top=1 - 1.05 / height
+        left=left / WIDTH, right=1 - right / WIDTH, bottom=below / height, top=1 - above / height
     )
     return figure
 
 
 def headline(figure: Figure, title: str, subtitle: str) -> None:
-    """A title that says what is seen, and under it whose numbers they are; cut where too wide."""
-    width, height = figure.get_size_inches()
-    for text, down, style in (
-        (title, 0.16, {"fontsize": 12.5, "fontweight": "bold"}),
-        (subtitle, 0.44, {"fontsize": 9.5, "color": MUTED}),
+    """A title that says what is seen, and under it whose numbers they are; cut where too wide.
+
+    Both must be `legible` already.
+    """
+    height = figure.get_size_inches()[1]
+    for text, down, size, weight, colour in (
+        (title, 0.16, 12.5, "bold", INK),
+        (subtitle, 0.44, 9.5, "normal", MUTED),
     ):
-        artist = figure.text(0.15 / width, 1 - down / height, legible(text), va="top", **style)
-        fit(artist, (width - 0.3) * DPI)
+        artist = figure.text(
+            0.15 / WIDTH, 1 - down / height, text, va="top", fontsize=size, fontweight=weight, color=colour
+        )
+        fit(artist, (WIDTH - 0.3) * DPI)
 
 
 def fit(artist: Text, width: float) -> None:
     """Cut a text so that it is at most `width` pixels wide, an ellipsis in the place of what is lost."""
     text = artist.get_text()
-    renderer = artist.get_figure(root=True).canvas.get_renderer()
     keep = len(text)
-    while keep > 1 and (actual := artist.get_window_extent(renderer).width) > width:
+    while keep > 1 and (actual := artist.get_window_extent().width) > width:
         keep = min(keep - 1, max(1, int(keep * width / actual)))
         artist.set_text(text[:keep].rstrip() + "…")
 
@@ -195,7 +215,7 @@ def wrapped(rule: str, width: int = 30) -> str:
     return "\n".join(lines)
 
 
-_NAMED = {"\n": "⏎", "\r": "␍", "\t": "⇥"}
+_NAMED = {"\n": "⏎", "\t": "⇥"}
 _RIGHT_TO_LEFT = {"R", "AL"}
 _LEFT_TO_RIGHT_MARK = "\u200e"
 
@@ -248,25 +268,29 @@ def _probability(value: float, _: object = None) -> str:
     return "10" + str(int(exponent)).translate(_SUPERSCRIPT)
 
 
-def _count(value: float, _: object = None) -> str:
-    return f"{value:,.0f}"
+def count(value: float, _: object = None) -> str:
+    """A count as an axis writes it: 1,000, 10k, 2M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value / (1e3 if unit == 'k' else size):g}{unit}"
+    return f"{value:,g}"
 
 
 def _log_axis(ax: Axes, which: str, formatter: Callable[[float, object], str]) -> None:
-    # Ticks are set by hand because matplotlib writes powers of ten as formulas, which are switched off.
-    getattr(ax, f"set_{which}scale")("log")
-    axis = getattr(ax, f"{which}axis")
-    axis.set_major_locator(LogLocator(10, numticks=9))
+    # Ticks are named by hand because matplotlib writes powers of ten as formulas, which are switched off.
+    ax.set(**{f"{which}scale": "log"})
+    axis = {"x": ax.xaxis, "y": ax.yaxis}[which]
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(10, subs=(1, 2, 5) if high < 100 * low else (1,), numticks=9))
     axis.set_major_formatter(FuncFormatter(formatter))
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_tick_params(which="minor", length=0)
+    axis.set_minor_locator(NullLocator())
 
 
 def probability_axis(ax: Axes, which: str) -> None:
-    """A logarithmic axis of probabilities: 1, 0.1, … 10⁻⁶."""
+    """A logarithmic axis of probabilities, 1, 0.1, … 10⁻⁶; to be called when everything is drawn."""
     _log_axis(ax, which, _probability)
 
 
 def count_axis(ax: Axes, which: str) -> None:
-    """A logarithmic axis of counts: 1, 10, 100, 1,000."""
-    _log_axis(ax, which, _count)
+    """A logarithmic axis of counts, 1, 10, … 100k; to be called when everything is drawn."""
+    _log_axis(ax, which, count)
