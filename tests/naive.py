@@ -282,19 +282,19 @@ def uniform_token_probability(mixture: Mixture, event: int, end_tokens: Sequence
     )
 
 
-def uniform_event_probability(mixture: Mixture, event: int, ends_at: Sequence[int]) -> float:
+def uniform_event_probability(mixture: Mixture, event: int, end_tokens: Sequence[int]) -> float:
     """The same when the next event is drawn uniformly from the retained events."""
     total = 0.0
     for weight, law in mixture:
-        events = event_ranking(law, ends_at)
+        events = event_ranking(law, end_tokens)
         total += weight * (event in events) / len(events)
     return total
 
 
-def oracle_size(law: Law, answers: Answers, prefix: Tokens, ends_at: Sequence[int]) -> Law:
+def oracle_size(law: Law, answers: Answers, prefix: Tokens, end_tokens: Sequence[int]) -> Law:
     """The top g(u) events of the event ranking; keeping the end keeps all its tokens."""
-    kept = event_ranking(law, ends_at)[: len(valid_events(answers, prefix))]
-    return only(law, {token for event in kept for token in tokens_of(event, ends_at)})
+    kept = event_ranking(law, end_tokens)[: len(valid_events(answers, prefix))]
+    return only(law, {token for event in kept for token in tokens_of(event, end_tokens)})
 
 
 def oracle_validity(law: Law, answers: Answers, prefix: Tokens, end_tokens: Sequence[int]) -> Law:
@@ -302,12 +302,12 @@ def oracle_validity(law: Law, answers: Answers, prefix: Tokens, end_tokens: Sequ
     return only(law, {token for event in valid for token in tokens_of(event, end_tokens)})
 
 
-def is_order_calibrated(law: Law, answers: Answers, prefix: Tokens, ends_at: Sequence[int]) -> bool:
+def is_order_calibrated(law: Law, answers: Answers, prefix: Tokens, end_tokens: Sequence[int]) -> bool:
     """Every valid token at least as probable as every invalid one; of the end its best token counts."""
     valid = valid_events(answers, prefix)
     value = {
-        event: max(law[t] for t in tokens_of(event, ends_at) if t in law)
-        for event in event_ranking(law, ends_at)
+        event: max(law[t] for t in tokens_of(event, end_tokens) if t in law)
+        for event in event_ranking(law, end_tokens)
     }
     worst_valid = min((value.get(event, -math.inf) for event in valid), default=math.inf)
     best_invalid = max((value[event] for event in value if event not in valid), default=-math.inf)

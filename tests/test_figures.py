@@ -424,11 +424,11 @@ def test_the_tokens_of_a_step_are_ranked_and_told_apart(drawn: Callable[[str], D
     assert [text.get_text().replace("␣", " ") for text in bars.get_yticklabels()] == shown["token"][:20]
     widths = {round(patch.get_y() + patch.get_height() / 2): patch.get_width() for patch in bars.patches}
     assert [widths[index] for index in range(20)] == p[:20].tolist()
-    assert line(everything, "valid") == (rank[valid].tolist(), p[valid].tolist())
-    assert line(everything, "invalid") == (rank[~valid].tolist(), p[~valid].tolist())
-    markers = {line.get_label(): (line.get_marker(), line.get_color()) for line in everything.lines}
-    assert markers["valid"][0] != markers["invalid"][0]
-    assert markers["valid"][1] != markers["invalid"][1]
+    assert line(everything, "valid: 10 tokens") == (rank[valid].tolist(), p[valid].tolist())
+    assert line(everything, "invalid (not all drawn)") == (rank[~valid].tolist(), p[~valid].tolist())
+    (one, other) = everything.lines[1:]
+    assert one.get_marker() != other.get_marker()
+    assert one.get_color() != other.get_color()
 
 
 def test_probabilities_of_tokens_are_the_softmax(drawn: Callable[[str], Drawn]) -> None:

@@ -45,31 +45,38 @@ class Exact:
         self.weight = np.exp(-beta * self.gap)
         self.cumulative = np.cumsum(self.weight, axis=1)
 
-    def entropy(self, low: int, high: int) -> NDArray[np.float64]:
-        part = self.weight[:, low:high] / self.weight[:, low:high].sum(axis=1, keepdims=True)
-        return -(part * np.log(np.where(part > 0, part, 1))).sum(axis=1)
+        self.beta = beta
+
+    def entropies(self, low: NDArray[np.int64], high: NDArray[np.int64]) -> list[float]:
+        return [self.entropy(row, a, z) for row, (a, z) in enumerate(zip(low, high, strict=True))]
+
+    def entropy(self, row: int, low: int, high: int) -> float:
+        gap = self.gap[row, low:high]
+        part = np.exp(-self.beta * (gap - gap[0]))
+        part /= part.sum()
+        return float(-(part * np.log(np.where(part > 0, part, 1))).sum())
 
 
 @settings(max_examples=100, deadline=None)
 @given(some.logit_rows(rows=3), some.TEMPERATURES, st.data())
 def test_in_the_head_everything_is_exact(logits: NDArray[np.float32], t: float, data: st.DataObject) -> None:
-    mass, exact = Mass(ranked_rows(logits), 1 / t), Exact(logits, 1 / t)
+    ranked = ranked_rows(logits)
+    mass, exact = Mass(ranked, 1 / t), Exact(logits, 1 / t)
     vocab = logits.shape[1]
     np.testing.assert_allclose(mass.total, exact.cumulative[:, -1], rtol=1e-12)
     rank = np.array([data.draw(st.integers(1, vocab)) for _ in logits])
+    rank = np.minimum(rank, np.isfinite(logits).sum(axis=1))  # forbidden tokens have no place
     rows = np.arange(len(logits))
     np.testing.assert_allclose(mass.upto(rank), exact.cumulative[rows, rank - 1], rtol=1e-12)
     assert (mass.upto(np.zeros_like(rank)) == 0).all()
     gap = mass.gap_at(rank)
-    finite = np.isfinite(exact.gap[rows, rank - 1])
-    np.testing.assert_array_equal(gap[finite], exact.gap[rows, rank - 1][finite])
-    np.testing.assert_array_equal(mass.above(gap)[finite], (exact.gap <= gap[:, None]).sum(axis=1)[finite])
+    np.testing.assert_array_equal(gap, exact.gap[rows, rank - 1])
+    np.testing.assert_array_equal(mass.above(gap), (exact.gap <= gap[:, None]).sum(axis=1))
     assert (mass.above(np.full(len(rows), -1e-9)) == 0).all()
     low = np.array([data.draw(st.integers(0, k - 1)) for k in rank])
-    for row in rows:
-        if exact.weight[row, low[row]] > 0:  # not only forbidden tokens
-            found = mass.entropy(low, rank)[row]
-            assert found == pytest.approx(exact.entropy(low[row], rank[row])[row], abs=1e-9)
+    # Windows below the top are summed from their own top, or nothing would be left of a small one.
+    found = Masses(ranked).at(1 / t, low).entropy(low, rank)
+    np.testing.assert_allclose(found, exact.entropies(low, rank), atol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -125,9 +132,9 @@ def test_the_normaliser_and_the_entropy(shape: str, t: float) -> None:
     mass, exact = Mass(ranked_rows(logits), 1 / t), Exact(logits, 1 / t)
     np.testing.assert_allclose(mass.total, exact.cumulative[:, -1], rtol=3e-6)
     whole = np.full(len(logits), logits.shape[1])
-    np.testing.assert_allclose(
-        mass.entropy(np.zeros_like(whole), whole), exact.entropy(0, logits.shape[1]), rtol=1e-5, atol=1e-5
-    )
+    nothing = np.zeros_like(whole)
+    found = mass.entropy(nothing, whole)
+    np.testing.assert_allclose(found, exact.entropies(nothing, whole), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("t", [0.001, 0.01, *TEMPERATURES, 1000.0])
@@ -135,13 +142,19 @@ def test_the_normaliser_and_the_entropy(shape: str, t: float) -> None:
 def test_a_cliff_in_the_tail(bottom: float, t: float) -> None:
     """A vocabulary whose last part is padding: as low as never trained, or forbidden."""
     logits = wide("normal")
-    logits[:, 15_001:] = bottom
-    mass, exact = Mass(ranked_rows(logits), 1 / t), Exact(logits, 1 / t)
-    np.testing.assert_allclose(mass.total, exact.cumulative[:, -1], rtol=1e-4 if np.isinf(bottom) else 1e-3)
-    whole = np.full(len(logits), logits.shape[1])
-    np.testing.assert_allclose(
-        mass.entropy(np.zeros_like(whole), whole), exact.entropy(0, logits.shape[1]), rtol=3e-3, atol=1e-5
-    )
+    logits[:, 15_001:] = bottom  # of 20,000
+    ranked = ranked_rows(logits)
+    mass, exact = Mass(ranked, 1 / t), Exact(logits, 1 / t)
+    whole = ranked.n_finite.astype(np.int64)
+    assert whole.tolist() == [15_001 if np.isinf(bottom) else 20_000] * 2
+    tolerance = 1e-4 if np.isinf(bottom) else 1e-3
+    np.testing.assert_allclose(mass.total, exact.cumulative[:, -1], rtol=tolerance)
+    found = mass.entropy(np.zeros_like(whole), whole)
+    expected = exact.entropies(np.zeros_like(whole), whole)
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+    for rank in (4096, 9000, 14_900, 15_001):
+        upto = mass.upto(np.full(2, rank)) / mass.total
+        np.testing.assert_allclose(upto, exact.cumulative[:, rank - 1] / exact.cumulative[:, -1], atol=1e-3)
 
 
 @pytest.mark.parametrize("t", TEMPERATURES)
@@ -201,10 +214,26 @@ def test_upto_rises_with_the_rank(shape: str, t: float) -> None:
     assert (np.diff(gaps) >= 0).all()
 
 
+@pytest.mark.parametrize("t", [0.02, *TEMPERATURES])
+@pytest.mark.parametrize("low", [1, 500, 3000])
+def test_a_window_below_the_top(low: int, t: float) -> None:
+    """Entropy and relative mass of a window, however little it weighs beside the top token."""
+    logits = wide("normal")
+    starts = np.array([low, low + 1])
+    mass, exact = Masses(ranked_rows(logits)).at(1 / t, starts), Exact(logits, 1 / t)
+    for high in (low + 2, low + 300, 12_000, 20_000):
+        ends = np.full(2, high)
+        found = mass.entropy(starts, ends)
+        np.testing.assert_allclose(found, exact.entropies(starts, ends), rtol=1e-4, atol=1e-4)
+        share = (mass.upto(starts + 1) - mass.upto(starts)) / (mass.upto(ends) - mass.upto(starts))
+        for row in range(2):
+            gap = exact.gap[row, starts[row] : high]
+            assert share[row] == pytest.approx(1 / np.exp(-(gap - gap[0]) / t).sum(), rel=1e-4)
+
+
 @settings(max_examples=25, deadline=None)
-@given(some.logit_rows(rows=2, vocab=st.integers(3, 40), forbidden=False), some.TEMPERATURES)
-def test_a_tiny_head_loses_little(logits: NDArray[np.float32], t: float) -> None:
-    """With one token a segment the sketch is the vocabulary itself."""
+@given(some.logit_rows(rows=2, vocab=st.integers(3, 40), forbidden=False))
+def test_a_tiny_head_loses_little(logits: NDArray[np.float32]) -> None:
+    """At temperature 1 the correction makes every segment's mass exact, however small the head."""
     mass, exact = Mass(ranked_rows(logits, head=2), 1.0), Exact(logits, 1.0)
     np.testing.assert_allclose(mass.total, exact.cumulative[:, -1], rtol=1e-6)
-    assert t > 0

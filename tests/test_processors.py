@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import naive
 import strategies as some
 from breadth.mass import Masses
-from breadth.ranked import Ranked, rank_logits
+from breadth.ranked import HEAD, Ranked, rank_logits
 from breadth.rules import ENGINES, Rule, default_rule, parse_rule
 from breadth.trie import build_trie
 
@@ -48,7 +48,8 @@ def ours(rule: Rule, ranked: Ranked) -> tuple[NDArray[np.float64], NDArray[np.in
     masses = Masses(ranked)
     (window,) = rule.windows(masses)
     rank = np.arange(ranked.vocab_size)
-    logp = -window.beta * ranked.knot_gap - np.log(window.mass(masses))[:, None]
+    gap = ranked.knot_gap - window.cumulative(masses).anchor[:, None]
+    logp = -window.beta * gap - np.log(window.mass(masses))[:, None]
     kept = (rank >= window.low[:, None]) & (rank < window.high[:, None])
     forbidden = np.isneginf(ranked.head_logit)
     return np.where(kept & ~forbidden, logp, -np.inf), ranked.head_token
@@ -119,6 +120,82 @@ def test_a_vocabulary_that_fits_into_the_head(steps: list[naive.Step], heavy: bo
     random = np.random.default_rng(7)
     noise = random.standard_t(4, (4, 4096)) if heavy else random.normal(size=(4, 4096))
     assert_same(some.rule_of(steps, "transformers"), steps, (noise * 2.5).astype(np.float32))
+
+
+# Real logits
+
+
+@pytest.fixture(scope="module")
+def real_logits() -> NDArray[np.float32]:
+    """What SmolLM2 says after a few prompts: float32 (5, 49152)."""
+    from breadth.models.load import load_model
+
+    model = load_model("smollm2-135m", dtype="float32", device="cpu")
+    prompts = [
+        "Randomly name a US state: ",
+        "A random digit from 0 to 9:",
+        "Once upon a time, there",
+        "def fibonacci(n):\n",
+        "The capital of France is",
+    ]
+    return np.stack([model.next_logits(tokens) for tokens in model.tokenizer.encode(prompts)])
+
+
+REAL = [
+    *WORDS,
+    *(
+        [("temperature", t), step]
+        for t in (0.3, 1.0, 2.0, 5.0)
+        for step in [
+            ("top_k", 20_000.0),
+            ("top_p", 0.95),
+            ("min_p", 0.01),
+            ("typical_p", 0.2),
+            ("typical_p", 0.9),
+            ("epsilon_cutoff", 1e-5),
+            ("eta_cutoff", 3e-4),
+            ("top_h", 0.4),
+        ]
+    ),
+]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("steps", REAL, ids=some.written)
+def test_real_logits_all_in_the_head(steps: list[naive.Step], real_logits: NDArray[np.float32]) -> None:
+    assert_same(some.rule_of(steps, "transformers"), steps, real_logits)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("steps", REAL, ids=some.written)
+def test_real_logits_on_the_sketch(steps: list[naive.Step], real_logits: NDArray[np.float32]) -> None:
+    """Equal where the cut is in the head; elsewhere kept mass and probabilities within 1e-3."""
+    n, vocab = real_logits.shape
+    ranked = rank_logits(np.zeros(n, dtype=np.int64), real_logits, ROOT_ONLY)
+    masses = Masses(ranked)
+    (window,) = some.rule_of(steps, "transformers").windows(masses)
+    anchor, log_mass = window.cumulative(masses).anchor, np.log(window.mass(masses))
+    order = np.argsort(-real_logits, axis=1, kind="stable")
+    gap = (real_logits.max(axis=1, keepdims=True) - np.take_along_axis(real_logits, order, axis=1)).astype(
+        np.float64
+    )
+    rank = np.arange(vocab)
+    kept = (rank >= window.low[:, None]) & (rank < window.high[:, None])
+    found = np.where(kept, np.exp(-window.beta * (gap - anchor[:, None]) - log_mass[:, None]), 0.0)
+    expected = np.exp(np.take_along_axis(processed(steps, real_logits), order, axis=1))
+    in_tail = (window.low > HEAD) | ((window.high > HEAD) & (window.high < vocab))
+
+    head, tail = ~in_tail, in_tail
+    np.testing.assert_array_equal(kept[head].sum(axis=1), (expected[head] > 0).sum(axis=1))
+    np.testing.assert_allclose(found[head], expected[head], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(found[tail], expected[tail], rtol=0, atol=1e-3)
+    probability = np.exp(-window.beta * gap)
+    probability /= probability.sum(axis=1, keepdims=True)
+    mass = [np.where(some_kept, probability, 0.0).sum(axis=1) for some_kept in (kept, expected > 0)]
+    np.testing.assert_allclose(mass[0], mass[1], rtol=0, atol=1e-3)
+
+
+# What `generate` itself does
 
 
 def sampling_model() -> object:

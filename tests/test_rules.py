@@ -31,7 +31,7 @@ def kept(rule: Rule, row: NDArray[np.float32]) -> list[tuple[float, dict[int, fl
         if window.weight == 0:
             continue
         tokens = ranked.head_token[0, window.low[0] : window.high[0]]
-        gap = float(row.max()) - row[tokens].astype(np.float64)
+        gap = float(row.max()) - row[tokens].astype(np.float64) - window.cumulative(masses).anchor[0]
         logp = -window.beta * gap - np.log(window.mass(masses)[0])
         law = {int(token): float(value) for token, value in zip(tokens, logp, strict=True) if value > -np.inf}
         mixture.append((window.weight, law))

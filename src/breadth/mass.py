@@ -44,11 +44,20 @@ class Mass:
 
     A gap is the number of nats that a token's logit lies below the top one, so the top token weighs 1
     and a probability is a weight over a sum of weights. All arguments and results have shape (b,).
+
+    Args:
+        ranked: the block.
+        beta: inverse temperature, > 0.
+        anchor: (b,), gaps are counted from this one on instead, and tokens above it have gap 0. A window
+            that starts below the top keeps its precision only so: at a low temperature all its weight may
+            be less than the rounding of the weights above it.
     """
 
-    def __init__(self, ranked: Ranked, beta: float) -> None:
+    def __init__(self, ranked: Ranked, beta: float, anchor: Floats | None = None) -> None:
         self.ranked = ranked
         self.beta = beta
+        self.anchor = np.zeros(len(ranked)) if anchor is None else anchor
+        self.gap = ranked.knot_gap if anchor is None else np.maximum(ranked.knot_gap - anchor[:, None], 0.0)
         self.head = ranked.head_logit.shape[1]
         self._ends = ranked.knot_rank[self.head :]
         self._stride = len(ranked.knot_rank) + 1
@@ -57,12 +66,12 @@ class Mass:
     @cached_property
     def _weight(self) -> Floats:
         """(b, k), weight of one token at each knot."""
-        return np.exp(-self.beta * self.ranked.knot_gap)
+        return np.exp(-self.beta * self.gap)
 
     @cached_property
     def _tail(self) -> tuple[Floats, Floats, Ints]:
         """Of every tail segment, (b, s): corrected weight at its upper end, drop in nats, token count."""
-        drop = np.diff(self.ranked.knot_gap[:, self.head - 1 :], axis=1)
+        drop = np.diff(self.gap[:, self.head - 1 :], axis=1)
         # The correction holds at temperature 1; elsewhere its power β does, as far as it leaves the mean
         # weight below the weight at the upper end, which a steep segment at a low temperature would pass.
         most = -np.log(segment_mean(self.beta * drop))
@@ -98,6 +107,7 @@ class Mass:
 
     def upto(self, rank: Ints) -> Floats:
         """Mass of the top `rank` tokens, 0 … n_finite."""
+        rank = np.minimum(rank, self.ranked.n_finite)
         mass = self._cumulative.ravel()[self._base + np.minimum(rank, self.head)]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
@@ -129,7 +139,7 @@ class Mass:
 
     def above(self, gap: Floats) -> Ints:
         """Number of tokens with a finite logit whose gap is at most `gap`."""
-        knots = self.ranked.knot_gap
+        knots = self.gap
         knot = bisect_rows(knots, gap, side="right")
         rank = knot.copy()
         deep = np.flatnonzero((knot >= self.head) & (knot < knots.shape[1]))
@@ -147,7 +157,7 @@ class Mass:
 
     def gap_at(self, rank: Ints) -> Floats:
         """Gap of the token at `rank`, 1 … n_finite."""
-        knots = self.ranked.knot_gap
+        knots = self.gap
         gap: Floats = knots[np.arange(len(knots)), np.minimum(rank, self.head) - 1]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
@@ -161,7 +171,7 @@ class Mass:
     def _moment(self) -> Floats:
         """(b, k + 1), sum of weight × gap of the ranks up to each knot."""
         sums = np.zeros((len(self.ranked), self._stride))
-        gap = self.ranked.knot_gap
+        gap = self.gap
         sums[:, 1 : self.head + 1] = self._weight[:, : self.head] * gap[:, : self.head]
         if len(self._ends):
             upper, drop, count = self._tail
@@ -175,6 +185,7 @@ class Mass:
         return np.asarray(np.maximum(mean, upper_gap), dtype=np.float64)
 
     def _moment_upto(self, rank: Ints) -> Floats:
+        rank = np.minimum(rank, self.ranked.n_finite)
         moment = self._moment.ravel()[self._base + np.minimum(rank, self.head)]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
@@ -182,7 +193,7 @@ class Mass:
             upper, drop, count = self._tail_at(deep, segment)
             part = (rank[deep] - first) / count
             mass = upper * segment_mean(self.beta * drop * part) * part * count
-            gap = self.ranked.knot_gap[deep, self.head - 1 + segment]
+            gap = self.gap[deep, self.head - 1 + segment]
             moment[deep] = self._moment[deep, self.head + segment]
             moment[deep] += mass * self._mean_gap(gap, drop * part, (deep, segment))
         return moment
@@ -202,6 +213,10 @@ def _mean_position(fall: Floats) -> Floats:
     return np.where(steep, 1.0 / np.where(steep, fall, 1.0) - 1.0 / np.expm1(safe), 0.5 - fall / 12.0)
 
 
+NEGLIGIBLE = 7.0
+"""Where a window's top token lies further than this below the ranking's, in nats, it is anchored."""
+
+
 class Masses:
     """The `Mass` of one block at any inverse temperature; remembers the last few."""
 
@@ -210,11 +225,15 @@ class Masses:
         self._remember = remember
         self._known: OrderedDict[float, Mass] = OrderedDict()
 
-    def at(self, beta: float) -> Mass:
-        """The block's mass at inverse temperature `beta` > 0."""
+    def at(self, beta: float, low: Ints | None = None) -> Mass:
+        """The block's mass at inverse temperature `beta` > 0, precise for windows that start after `low`."""
         if beta not in self._known:
             self._known[beta] = Mass(self.ranked, beta)
             while len(self._known) > self._remember:
                 self._known.popitem(last=False)
         self._known.move_to_end(beta)
-        return self._known[beta]
+        mass = self._known[beta]
+        if low is None or not low.any():
+            return mass
+        anchor = mass.gap_at(low + 1)
+        return Mass(self.ranked, beta, anchor) if (beta * anchor).max() > NEGLIGIBLE else mass

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from breadth.mass import Masses
 from breadth.measures import answers as measures
 from breadth.probe import Probe
-from breadth.ranked import Ranked, event_ranks
+from breadth.ranked import Ranked, end_tokens, event_ranks
 from breadth.rules import Rule, parse_rule
-from breadth.trie import END, Trie
+from breadth.trie import Trie
 
 __all__ = ["Outcome", "evaluate", "outcomes"]
 
@@ -179,8 +179,8 @@ class _Events:
         self.first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
         self.n_tokens = np.diff(self.first, append=len(ranked.valid_node))
         self.n_allowed = np.add.reduceat(np.isfinite(ranked.valid_gap), self.first, dtype=np.int64)
-        self.is_end = trie.token[self.child] == END
-        self.n_events = trie.n_children[ranked.node]
+        self.ends = end_tokens(ranked, trie)
+        self.n_ends = np.bincount(self.ends.row, minlength=len(ranked))
 
     def under(self, rule: Rule, masses: Masses) -> _Edges:
         """The edges' probabilities under a rule."""
@@ -220,13 +220,15 @@ class _Events:
         for window in rule.windows(masses):
             log_weight = np.log(window.weight)
             kept = (ranked.valid_rank > window.low[row]) & (ranked.valid_rank <= window.high[row])
-            log_mass = np.log(window.mass(masses))
+            log_mass = window.log_mass(masses)
             token_logp = np.where(kept, -window.beta * ranked.valid_gap - log_mass[row], -np.inf)
             n_kept = np.add.reduceat(kept, self.first, dtype=np.int64)
             n_tokens = window.high - window.low
-            # Kept end tokens are one event together.
-            surplus = np.where(self.is_end, np.maximum(n_kept - 1, 0), 0)
-            n_events = n_tokens - np.bincount(self.row, weights=surplus, minlength=len(ranked))
+            # Kept end tokens are one event together, also where the end is not valid.
+            end = self.ends
+            end_kept = (end.rank > window.low[end.row]) & (end.rank <= window.high[end.row])
+            n_ends = np.bincount(end.row[end_kept], minlength=len(ranked))
+            n_events = n_tokens - np.maximum(n_ends - 1, 0)
             with np.errstate(divide="ignore"):
                 log_kept = np.log(n_kept)
                 log_any = np.log(n_kept > 0)
@@ -237,17 +239,19 @@ class _Events:
         return _Edges(self.child, logp, uniform, event, tail_rows)
 
     def _oracle_size(self, temperature: float, masses: Masses) -> _Edges:
-        ranked = self.ranked
-        deleted_row, deleted_rank = self._deleted_end_tokens()
+        ranked, end = self.ranked, self.ends
+        deleted = ~end.best
+        n_deleted = np.maximum(self.n_ends - 1, 0)
         # As many events as are valid, of those that are not forbidden.
-        n_deleted = np.bincount(deleted_row, minlength=len(ranked))
-        n_events = np.minimum(self.n_events, ranked.n_finite - n_deleted)
+        n_events = np.minimum(self.trie.n_children[ranked.node], ranked.n_finite - n_deleted)
         kept = (self.rank <= n_events[self.row]) & (self.n_allowed > 0)
         # The g-th event's rank among real tokens: deleted end tokens above it push it down.
-        place = np.arange(len(deleted_row)) - np.searchsorted(deleted_row, deleted_row)
-        pushed = deleted_rank - place <= n_events[deleted_row]
-        last = n_events + np.bincount(deleted_row[pushed], minlength=len(ranked))
-        end_kept = np.bincount(self.row[self.is_end & kept], minlength=len(ranked)) > 0
+        place = np.arange(len(end.row)) - np.searchsorted(end.row, end.row)
+        pushed = deleted & (end.rank - place < n_events[end.row])
+        last = n_events + np.bincount(end.row[pushed], minlength=len(ranked))
+        best_rank = np.full(len(ranked), ranked.vocab_size + 1)
+        best_rank[end.row[end.best]] = end.rank[end.best]
+        end_kept = best_rank <= last
         n_tokens = n_events + np.where(end_kept, n_deleted, 0)
         if temperature == 0:
             logp = np.where(self.rank == 1, 0.0, -np.inf)
@@ -255,27 +259,16 @@ class _Events:
             beta = 1.0 / temperature
             weight = self._log_sum(-beta * ranked.valid_gap)
             mass = masses.at(beta).upto(last)
-            beyond = end_kept[deleted_row] & (deleted_rank > last[deleted_row])
             # Keeping the end keeps all its tokens, also those below the cut.
-            extra = np.exp(-beta * ranked.valid_gap[self._deleted])[beyond]
-            mass = mass + np.bincount(deleted_row[beyond], weights=extra, minlength=len(ranked))
+            beyond = end_kept[end.row] & (end.rank > last[end.row])
+            extra = np.exp(-beta * end.gap[beyond])
+            mass = mass + np.bincount(end.row[beyond], weights=extra, minlength=len(ranked))
             logp = np.where(kept, weight - np.log(mass)[self.row], -np.inf)
         with np.errstate(divide="ignore"):
             uniform = np.where(kept, np.log(self.n_allowed) - np.log(n_tokens)[self.row], -np.inf)
         event = np.where(kept, -np.log(n_events)[self.row], -np.inf)
         tail_rows = last > ranked.head_logit.shape[1]
         return _Edges(self.child, logp, uniform, event, tail_rows)
-
-    def _deleted_end_tokens(self) -> tuple[Ints, Ints]:
-        """Row and rank of every allowed end token but the best of its row, ascending by row, then rank."""
-        at = self._deleted
-        return self.ranked.valid_row[at], self.ranked.valid_rank[at].astype(np.int64)
-
-    @cached_property
-    def _deleted(self) -> Ints:
-        deleted = (self.trie.token[self.ranked.valid_node] == END) & np.isfinite(self.ranked.valid_gap)
-        deleted[self.first] = False
-        return np.flatnonzero(deleted)
 
     def _oracle_validity(self, temperature: float) -> _Edges:
         if temperature == 0:

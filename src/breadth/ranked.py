@@ -4,6 +4,7 @@ A vocabulary has up to a few hundred thousand tokens and a trie up to a few hund
 so the full matrix is never held. Of each prefix's logits, sorted by rank, a `Ranked` keeps
 
 * every valid token, exactly: its logit, its rank, and how many tokens tie with it or stand above it;
+* the end tokens also where an answer cannot stop: the end is one event of the ranking everywhere;
 * the *head*: the top `HEAD` logits, exactly;
 * the *tail*: the ranks beyond, cut into segments that grow with rank and shrink again towards the last
   token. A segment keeps the logit at its last rank and one correction, and between its two end logits the
@@ -15,9 +16,10 @@ Logits, not log-probabilities, are kept because a float32 logit is exactly what 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +30,13 @@ from breadth.trie import END, Trie
 __all__ = [
     "HEAD",
     "NAMED",
+    "RAGGED_COLUMNS",
     "ROW_COLUMNS",
     "TAIL_GROWTH",
     "TAIL_SHRINK",
-    "VALID_COLUMNS",
+    "EndTokens",
     "Ranked",
+    "end_tokens",
     "event_ranks",
     "rank_logits",
     "segment_mean",
@@ -110,6 +114,9 @@ class Ranked:
         valid_rank: int32 (v,), 1 … vocab_size.
         valid_above: int32 (v,), number of tokens with a strictly larger logit.
         valid_ties: int32 (v,), number of tokens with this very logit, itself included.
+        stray_start: int64 (b + 1,), for the end tokens at prefixes where no answer stops.
+        stray_logit: float32 (e,).
+        stray_rank: int32 (e,), ascending inside a row.
     """
 
     node: Ints
@@ -127,6 +134,9 @@ class Ranked:
     valid_rank: NDArray[np.int32]
     valid_above: NDArray[np.int32]
     valid_ties: NDArray[np.int32]
+    stray_start: Ints
+    stray_logit: NDArray[np.float32]
+    stray_rank: NDArray[np.int32]
 
     def __len__(self) -> int:
         """Number of prefixes b."""
@@ -139,24 +149,27 @@ class Ranked:
 
     def take(self, rows: Ints) -> Ranked:
         """The distributions at some rows, shape (r,)."""
-        count = np.diff(self.valid_start)[rows]
-        owner = np.repeat(np.arange(len(rows)), count)
-        start = np.concatenate([[0], np.cumsum(count)])
-        at = self.valid_start[rows][owner] + np.arange(len(owner)) - start[owner]
         columns = {name: getattr(self, name)[rows] for name in ROW_COLUMNS}
-        columns |= {name: getattr(self, name)[at] for name in VALID_COLUMNS}
-        return Ranked(vocab_size=self.vocab_size, valid_start=start, **columns)
+        for start, names in RAGGED_COLUMNS.items():
+            bounds = getattr(self, start)
+            count = np.diff(bounds)[rows]
+            columns[start] = np.concatenate([[0], np.cumsum(count)])
+            at = np.repeat(bounds[rows] - columns[start][:-1], count) + np.arange(count.sum())
+            columns |= {name: getattr(self, name)[at] for name in names}
+        return Ranked(vocab_size=self.vocab_size, **columns)
 
     @staticmethod
     def concatenate(blocks: Sequence[Ranked]) -> Ranked:
         """Blocks of one model, one after the other."""
-        counts = np.concatenate([np.diff(block.valid_start) for block in blocks])
+        ragged = [name for names in RAGGED_COLUMNS.values() for name in names]
         columns = {
             name: np.concatenate([getattr(block, name) for block in blocks])
-            for name in (*ROW_COLUMNS, *VALID_COLUMNS)
+            for name in (*ROW_COLUMNS, *ragged)
         }
-        start = np.concatenate([[0], np.cumsum(counts)])
-        return Ranked(vocab_size=blocks[0].vocab_size, valid_start=start, **columns)
+        for start in RAGGED_COLUMNS:
+            counts = np.concatenate([np.diff(getattr(block, start)) for block in blocks])
+            columns[start] = np.concatenate([[0], np.cumsum(counts)])
+        return Ranked(vocab_size=blocks[0].vocab_size, **columns)
 
     @cached_property
     def max_logit(self) -> Floats:
@@ -234,15 +247,18 @@ ROW_COLUMNS = (
 )
 """Columns of a `Ranked` with one entry per prefix."""
 
-VALID_COLUMNS = (
-    "valid_node",
-    "valid_token",
-    "valid_logit",
-    "valid_rank",
-    "valid_above",
-    "valid_ties",
-)
-"""Columns of a `Ranked` with one entry per valid token."""
+RAGGED_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "valid_start": (
+        "valid_node",
+        "valid_token",
+        "valid_logit",
+        "valid_rank",
+        "valid_above",
+        "valid_ties",
+    ),
+    "stray_start": ("stray_logit", "stray_rank"),
+}
+"""Columns of a `Ranked` with several entries per prefix, by the column that says where a row's stand."""
 
 
 def rank_logits(
@@ -291,11 +307,11 @@ def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, 
         std = np.ma.masked_invalid(logits).std(axis=1, dtype=np.float64).filled(0.0)
     tail_logit, tail_correction = _sketch_tail(ascending, head, n_finite)
     start, token, child = trie.valid_tokens(nodes)
-    row = np.repeat(np.arange(len(nodes)), np.diff(start))
-    value = logits[row, token]
-    above, ties = _standing(ascending, start, value)
-    rank = above + 1 + _smaller_ids_among_ties(logits, row, token, value, ties)
-    order = np.lexsort((rank, child, row))
+    valid = _places(logits, ascending, start, token)
+    order = np.lexsort((valid.rank, child, valid.row))
+    stray_start, stray_token = _stray_ends(nodes, trie)
+    stray = _places(logits, ascending, stray_start, stray_token)
+    stray_order = np.lexsort((stray.rank, stray.row))
     return Ranked(
         node=np.asarray(nodes, dtype=np.int64),
         vocab_size=vocab_size,
@@ -308,11 +324,22 @@ def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, 
         valid_start=start,
         valid_node=child[order],
         valid_token=token[order],
-        valid_logit=value[order],
-        valid_rank=rank[order],
-        valid_above=above[order],
-        valid_ties=ties[order],
+        valid_logit=valid.logit[order],
+        valid_rank=valid.rank[order],
+        valid_above=valid.above[order],
+        valid_ties=valid.ties[order],
+        stray_start=stray_start,
+        stray_logit=stray.logit[stray_order],
+        stray_rank=stray.rank[stray_order],
     )
+
+
+def _stray_ends(nodes: Ints, trie: Trie) -> tuple[Ints, NDArray[np.int32]]:
+    """The end tokens, at every prefix where no answer stops: start of each row, and the tokens."""
+    stops = np.zeros(len(trie), dtype=np.bool_)
+    stops[trie.parent[trie.token == END]] = True
+    count = np.where(stops[nodes], 0, len(trie.end_tokens))
+    return np.concatenate([[0], np.cumsum(count)]), np.tile(trie.end_tokens, int((~stops[nodes]).sum()))
 
 
 def _sketch_tail(
@@ -342,32 +369,33 @@ def _sketch_tail(
     return tail_logit, correction.astype(np.float32)
 
 
-def _standing(
-    ascending: NDArray[np.float32], start: Ints, value: NDArray[np.float32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """How many tokens stand strictly above each value, and how many equal it."""
+class _Places(NamedTuple):
+    """Where some tokens stand in the rankings of their rows."""
+
+    row: Ints
+    logit: NDArray[np.float32]
+    above: NDArray[np.int32]
+    ties: NDArray[np.int32]
+    rank: NDArray[np.int32]
+
+
+def _places(
+    logits: NDArray[np.float32], ascending: NDArray[np.float32], start: Ints, token: NDArray[np.int32]
+) -> _Places:
+    row = np.repeat(np.arange(len(logits)), np.diff(start))
+    value = logits[row, token]
     above = np.empty(len(value), dtype=np.int32)
     ties = np.empty(len(value), dtype=np.int32)
-    for row, sorted_row in enumerate(ascending):
-        span = slice(start[row], start[row + 1])
+    for index, sorted_row in enumerate(ascending):
+        span = slice(start[index], start[index + 1])
         right = np.searchsorted(sorted_row, value[span], side="right")
         above[span] = len(sorted_row) - right
         ties[span] = right - np.searchsorted(sorted_row, value[span], side="left")
-    return above, ties
-
-
-def _smaller_ids_among_ties(
-    logits: NDArray[np.float32],
-    row: Ints,
-    token: NDArray[np.int32],
-    value: NDArray[np.float32],
-    ties: NDArray[np.int32],
-) -> NDArray[np.int32]:
-    """Number of tokens with the same logit and a smaller id: they rank before."""
-    smaller = np.zeros(len(token), dtype=np.int32)
+    rank = above + 1
+    # Of the tokens that tie, those with smaller ids rank before.
     for index in np.flatnonzero(ties > 1):
-        smaller[index] = np.count_nonzero(logits[row[index], : token[index]] == value[index])
-    return smaller
+        rank[index] += int(np.count_nonzero(logits[row[index], : token[index]] == value[index]))
+    return _Places(row, value, above, ties, rank)
 
 
 def _top_tokens(
@@ -381,10 +409,40 @@ def _top_tokens(
     return top.astype(np.int32)
 
 
-def event_ranks(ranked: Ranked, trie: Trie) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
+class EndTokens(NamedTuple):
+    """The end tokens that are not forbidden, at every prefix of a block, by row and rank.
+
+    Attributes:
+        row: int64 (e,).
+        rank: int64 (e,).
+        gap: float64 (e,), nats of logit below the row's top token.
+        best: bool (e,), whether it is the best-ranked of its row: the one that stands for the end.
+    """
+
+    row: Ints
+    rank: Ints
+    gap: Floats
+    best: NDArray[np.bool_]
+
+
+def end_tokens(ranked: Ranked, trie: Trie) -> EndTokens:
+    """Where the end tokens stand, also at prefixes where no answer stops."""
+    valid = np.flatnonzero(trie.token[ranked.valid_node] == END)
+    stray_row = np.repeat(np.arange(len(ranked)), np.diff(ranked.stray_start))
+    row = np.concatenate([ranked.valid_row[valid], stray_row])
+    rank = np.concatenate([ranked.valid_rank[valid], ranked.stray_rank]).astype(np.int64)
+    gap = np.concatenate([ranked.valid_gap[valid], ranked.max_logit[stray_row] - ranked.stray_logit])
+    order = np.lexsort((rank, row))
+    order = order[np.isfinite(gap[order])]
+    row = row[order]
+    return EndTokens(row, rank[order], gap[order], np.diff(row, prepend=-1) != 0)
+
+
+def event_ranks(ranked: Ranked, trie: Trie) -> tuple[Ints, NDArray[np.int32], Ints]:
     """The valid events of every row in the *event ranking*: the end counts once, at its best token.
 
-    All end tokens but the best-ranked are deleted from the ranking; ranks below them move up.
+    All end tokens but the best-ranked are deleted from the ranking, also where the end is not valid; ranks
+    below them move up.
 
     Returns:
         `(row, child, rank)`, one entry per valid event, ascending by child inside a row: its row in
@@ -392,13 +450,10 @@ def event_ranks(ranked: Ranked, trie: Trie) -> tuple[Ints, NDArray[np.int32], ND
     """
     first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
     row, child = ranked.valid_row[first], ranked.valid_node[first]
-    rank = ranked.valid_rank[first].copy()
-    if len(trie.end_tokens) > 1:
-        deleted = (trie.token[ranked.valid_node] == END).copy()
-        deleted[first] = False
-        # One searchsorted over all rows: a key orders by row, then by rank.
-        span = ranked.vocab_size + 1
-        keys = np.sort(ranked.valid_row[deleted] * span + ranked.valid_rank[deleted])
-        before = np.searchsorted(keys, row * span + rank) - np.searchsorted(keys, row * span)
-        rank -= before.astype(np.int32)
+    rank = ranked.valid_rank[first].astype(np.int64)
+    ends = end_tokens(ranked, trie)
+    # One searchsorted over all rows: a key orders by row, then by rank.
+    span = ranked.vocab_size + 1
+    keys = (ends.row * span + ends.rank)[~ends.best]
+    rank -= np.searchsorted(keys, row * span + rank) - np.searchsorted(keys, row * span)
     return row, child, rank

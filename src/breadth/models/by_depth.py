@@ -41,27 +41,29 @@ def walk(
         each = max(_nbytes(state) * int(trie.depth.max()), 1)
         chunk = max(min(BLOCK_TOKENS, BLOCK_LOGITS // logits.shape[-1], STATE_BYTES // each), 1)
 
-    # (state of a batch, rows of that batch whose state the nodes start from, nodes)
-    waiting: list[tuple[Any, NDArray[np.int64], NDArray[np.int64]]] = []
-
-    def wait(state: Any, batch: NDArray[np.int64]) -> None:
-        row = np.repeat(np.arange(len(batch)), trie.n_children[batch])
-        child = np.concatenate([trie.children(int(node)) for node in batch])
-        inner = trie.answer[child] < 0
-        row, child = row[inner], child[inner]
-        for first in reversed(range(0, len(child), chunk)):
-            waiting.append((state, row[first : first + chunk], child[first : first + chunk]))
-
-    wait(state, np.zeros(1, dtype=np.int64))
-    del state  # a state lives as long as someone waits for it
+    waiting = _chunks(trie, state, np.zeros(1, dtype=np.int64), chunk)
     while waiting:
-        parents, row, nodes = waiting.pop()
-        state = _branch(parents, network.tensor(row))
-        del parents
+        state, row, nodes = waiting.pop()
+        state = _branch(state, network.tensor(row))
         logits, state = network(trie.token[nodes][:, None], cache=state, use_cache=True)
         yield nodes, logits[:, -1]
-        wait(state, nodes)
-        del state
+        waiting += _chunks(trie, state, nodes, chunk)
+
+
+def _chunks(
+    trie: Trie, state: Any, batch: NDArray[np.int64], chunk: int
+) -> list[tuple[Any, NDArray[np.int64], NDArray[np.int64]]]:
+    """The inner children of a batch of nodes, the last chunk first.
+
+    Each chunk is the batch's state, the row of it from which each child goes on, and the children. The
+    state lives as long as a chunk waits for it.
+    """
+    row = np.repeat(np.arange(len(batch)), trie.n_children[batch])
+    child = np.concatenate([trie.children(int(node)) for node in batch])
+    inner = trie.answer[child] < 0
+    row, child = row[inner], child[inner]
+    starts = range(0, len(child), chunk)
+    return [(state, row[first : first + chunk], child[first : first + chunk]) for first in reversed(starts)]
 
 
 def _branch(state: Any, rows: torch.Tensor) -> Any:

@@ -6,8 +6,9 @@ in float32, with bit-identical logits, and the tokeniser.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def _read(gguf: Path) -> tuple[Any, Any]:
     unpack = {"quantization_config": packed(dequantize=True)} if packed else {}
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     try:
-        with quiet():
+        with quiet(), redirect_stderr(io.StringIO()):  # its progress bar asks nobody
             tokenizer = transformers.AutoTokenizer.from_pretrained(**source)
             network = transformers.AutoModelForCausalLM.from_pretrained(
                 **source, dtype=torch.float32, **unpack

@@ -128,7 +128,11 @@ class HFTokenizer:
 
     @cached_property
     def _template(self) -> str | None:
-        return str(self.tokenizer.get_chat_template()) if self.tokenizer.chat_template else None
+        """The template's program; a tokeniser with several uses the one it calls `default`."""
+        template = self.tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        return str(template) if template else None
 
     def chat_text(self, messages: Sequence[Message], template_arguments: Mapping[str, Any]) -> str | None:
         """The conversation through the chat template, None without one.

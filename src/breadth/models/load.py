@@ -33,8 +33,8 @@ def load_model(
         name: a bundled model (`smollm2-135m`, `gemma3-270m`), fetched on first use; `hf:org/name` from the
             hub; a folder as transformers saves one; a `.gguf` file, converted on first use.
         revision: branch, tag or commit of a hub model.
-        dtype: float32, bfloat16 or float16. If not given, float32 on a cpu and the checkpoint's own elsewhere.
-            The output head computes in float32 whatever this is.
+        dtype: float32, bfloat16 or float16; float32 on a cpu and the checkpoint's own elsewhere if not
+            given. The output head computes in float32 whatever this is.
         device: `cuda`, `cuda:1`, `mps` or `cpu`; the best there is if not given.
         attention: `eager`, `sdpa` or another implementation of transformers; its own choice if not given.
         template_arguments: passed to the chat template.
@@ -60,7 +60,9 @@ def load_model(
     path = Path(name.removeprefix("hf:").removeprefix("gguf:")).expanduser()
     is_gguf = name.startswith("gguf:") or path.suffix == ".gguf"
     if revision is not None and (name in BUNDLED or is_gguf or path.is_dir()):
-        raise ModelError(f"{name} has no revisions, but revision={revision!r} was given; it is for hub models")
+        raise ModelError(
+            f"{name} has no revisions, but revision={revision!r} was given; it is for hub models"
+        )
 
     if name in BUNDLED:
         bundled = BUNDLED[name]

@@ -29,7 +29,9 @@ class Network:
         self.config = module.config.get_text_config()
         self.vocab_size = int(module.get_output_embeddings().weight.shape[0])
         self.tokens_computed = 0
-        self._keeps = "logits_to_keep" in inspect.signature(module.forward).parameters
+        accepted = inspect.signature(module.forward).parameters
+        self._keeps = "logits_to_keep" in accepted
+        self._cache = "past_key_values" if "past_key_values" in accepted else "cache_params"
         _compute_head_in_float32(module)
 
     @property
@@ -65,10 +67,10 @@ class Network:
             arguments["logits_to_keep"] = max(keep, 1)  # 0 would keep them all
         with torch.inference_mode():
             output = self.module(
-                input_ids=self.tensor(tokens.astype(np.int64)), past_key_values=cache, **arguments
+                input_ids=self.tensor(tokens.astype(np.int64)), **{self._cache: cache}, **arguments
             )
             logits = output.logits[:, output.logits.shape[1] - keep :].float().cpu().numpy()
-        return logits, getattr(output, "past_key_values", None)
+        return logits, getattr(output, self._cache, None)
 
 
 def _compute_head_in_float32(module: Any) -> None:

@@ -41,7 +41,11 @@ def choose_path(network: Network, wanted: PathName | None = None) -> tuple[PathN
         ModelError: the wanted path does not work with this model.
     """
     paths: list[tuple[PathName, Walk, Walk]] = [
-        ("packed", partial(_packed, network, masks), partial(packed.walk, network, masks=masks, block_tokens=3))
+        (
+            "packed",
+            partial(_packed, network, masks),
+            partial(packed.walk, network, masks=masks, block_tokens=3),
+        )
         for masks in masks_for(network)
     ]
     paths.append(("by-depth", partial(by_depth.walk, network), partial(by_depth.walk, network, chunk=2)))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from breadth.models.network import Network
     from breadth.models.paths import PathName, Walk
 
-__all__ = ["Options", "TransformersModel", "open_model"]
+__all__ = ["Options", "TransformersModel", "in_memory", "open_model"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
 _SAMPLING = (
@@ -85,7 +85,7 @@ class TransformersModel(Model):
         self.end_tokens = tuple(sorted({token for token in end_tokens if token < vocab_size}))
         self.generation = generation
         self.identity = identity
-        self.provenance = dict(provenance)
+        self.provenance: dict[str, str] = dict(provenance)
         self._load = load
         self._path = path
 
@@ -108,8 +108,8 @@ class TransformersModel(Model):
         """Logits after `tokens`, by a plain run without a cache."""
         self._check(tokens)
         network, _ = self._ready
-        logits, _ = network(np.array([tokens]), use_cache=False)
-        return logits[0, -1]
+        logits: NDArray[np.float32] = network(np.array([tokens]), use_cache=False)[0]
+        return logits[0, -1, :]
 
     def walk(
         self, prompt: Sequence[int], trie: Trie
@@ -144,7 +144,9 @@ def in_memory(
     digest = hashlib.sha256()
     for key, tensor in module.state_dict().items():
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(library("torch").uint8).numpy().tobytes())
+        digest.update(
+            tensor.detach().cpu().contiguous().flatten().view(library("torch").uint8).numpy().tobytes()
+        )
     return TransformersModel(
         name,
         own,
@@ -236,7 +238,9 @@ def _model_errors(name: str, options: Options) -> Iterator[None]:
     except Exception as error:
         text = str(error)
         if "trust_remote_code" in text and not options.trust_remote_code:
-            reason = "it needs code of its own, which runs only with --trust-remote-code (trust_remote_code=True)"
+            reason = (
+                "it needs code of its own, which runs only with --trust-remote-code (trust_remote_code=True)"
+            )
         elif "is not a local folder" in text or "couldn't connect" in text or "connect to" in text:
             reason = "the hub has no such model, or it cannot be reached from here"
         elif isinstance(error, MemoryError) or "out of memory" in text:
@@ -255,7 +259,11 @@ def _device(wanted: str | None) -> Any:
         device = torch.device(wanted)
     except RuntimeError:
         device = None
-    if device is None or not there.get(device.type) or (device.index or 0) >= max(torch.cuda.device_count(), 1):
+    if (
+        device is None
+        or not there.get(device.type)
+        or (device.index or 0) >= max(torch.cuda.device_count(), 1)
+    ):
         raise ModelError(
             f"device {wanted!r} is not there; this machine has "
             f"{', '.join(kind for kind, found in there.items() if found)}"

@@ -267,12 +267,12 @@ def _answers(unit: Unit, seen: _Seen, save: _Saver) -> None:
     columns = _stacked(parts)
     figure = style.new_figure(5.0, above=1.05, below=0.75)
     figure.subplots_adjust(wspace=0.06)
-    left, right = figure.subplots(1, 2, width_ratios=(5, 2.3), sharey=True)
+    left, right = figure.subplots(1, 2, width_ratios=(5, 2.7), sharey=True)
     drawn = {name: column for name, column in columns.items() if name != "answer"}
     figures.answers(left, right, n_answers=n, **drawn)
     at_one = parts[SHOWN_TEMPERATURES.index(1.0)]
     top = style.legible(at_one["answer"][0], at_most=24)
-    note = f"likeliest at temperature 1: “{top}”, {at_one['probability'][0]:.0%}"
+    note = f"likeliest at temperature 1: “{top}”, {100 * at_one['probability'][0]:.2g}%"
     save("answers", figure, columns, "How likely each valid answer is, and all invalid ones together", note)
 
 
@@ -391,8 +391,8 @@ def _lengths(members: Mapping[int, Unit], name: str, save: _Saver) -> None:
 def _overviews(units: Sequence[Unit], folder: Path) -> list[Path]:
     models = len({unit.model for unit in units})
     tasks = len({unit.task for unit in units})
-    full = models * tasks == len(units)
-    across = tasks if full and tasks in (2, 3, 4) else min(4, len(units))
+    # So that a row holds one model, where that is possible.
+    across = next((n for n in (4, 3, 2) if tasks % n == 0), min(4, len(units)))
     save = _Saver(folder, f"{models} model{'s' * (models != 1)} on {tasks} task{'s' * (tasks != 1)}")
     for page, first in enumerate(range(0, len(units), PANELS)):
         _overview(units[first : first + PANELS], across, f"overview-{page + 1}" if page else "overview", save)
@@ -411,7 +411,10 @@ def _overview(units: Sequence[Unit], across: int, name: str, save: _Saver) -> No
     for ax, unit, part in zip(grid.flat, units, parts, strict=False):
         figures.overview(ax, n_answers=unit.probe.trie.n_answers, **part)
     figures.overview_frame(grid, len(units))
-    save(name, figure, _stacked(parts), "Validity against diversity: the best that decoding rules can do")
+    note = "shaded: what the rules tried allow · dotted: always the same answer"
+    save(
+        name, figure, _stacked(parts), "Validity against diversity: the best that decoding rules can do", note
+    )
 
 
 def _overview_columns(unit: Unit) -> dict[str, NDArray[Any]]:

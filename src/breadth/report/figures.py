@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -131,8 +132,8 @@ def _repeating(ax: Axes, n_answers: int, *, words: bool) -> None:
         high = n_answers == 1
         ax.annotate(
             f"always the same answer: 1/{n_answers:,}",
-            (0.0, 1 / n_answers),
-            xytext=(2, -3 if high else 3),
+            (0.12, 1 / n_answers),
+            xytext=(0, -3 if high else 3),
             textcoords="offset points",
             va="top" if high else "bottom",
             fontsize=8.5,
@@ -169,22 +170,32 @@ def frontier(
     """
     _plane(ax)
     _plane_words(ax)
-    _repeating(ax, n_answers, words=True)
+    highest = validity[kind == "rule"].max(initial=0.0)
+    panes = [ax]
+    if 0 < highest < 0.2:
+        panes.append(_enlarged(ax, highest, np.nanmax(diversity[kind == "rule"])))
+    # With few answers the words would stand under the window.
+    _repeating(ax, n_answers, words=len(panes) == 1 or n_answers > 7)
     legend = _Legend()
     names = _unique(series[kind == "rule"])
     look_of = style.looks(names) | style.ORACLES
     for name in names:
         mine = (kind == "rule") & (series == name)
         faint = {"linestyle": "none", "alpha": 0.35, "markersize": 3.2, "markeredgewidth": 0}
-        ax.plot(validity[mine], diversity[mine], **look_of[name].options | faint, label=f"tried: {name}")
+        for pane in panes:
+            pane.plot(
+                validity[mine], diversity[mine], **look_of[name].options | faint, label=f"tried: {name}"
+            )
 
     def front(name: str, text: str, **options: Any) -> None:
         mine = (series == name) & on_front
         if mine.sum() == 1:
             options |= {"linestyle": "none", "markersize": 8}
-        options = look_of[name].options | {"markersize": 5.5, "clip_on": False, "label": name} | options
-        (line,) = ax.plot(validity[mine], diversity[mine], **options)
-        legend.add(line, text)
+        options = look_of[name].options | {"markersize": 5.5, "label": name} | options
+        lines = [
+            pane.plot(validity[mine], diversity[mine], **options, clip_on=pane is not ax) for pane in panes
+        ]
+        legend.add(lines[0][0], text)
 
     for name in names[:MAX_SERIES]:
         legend.head(heading)
@@ -193,13 +204,24 @@ def frontier(
     if len(names) > MAX_SERIES:
         legend.add(Line2D([], [], linestyle="none"), f"and {len(names) - MAX_SERIES} more, faint")
     for index in np.flatnonzero(kind == "default"):
-        (star,) = ax.plot([validity[index]], [diversity[index]], **DEFAULT, markersize=15)
+        stars = [pane.plot([validity[index]], [diversity[index]], **DEFAULT, markersize=15) for pane in panes]
         legend.head("The model's default rule")
-        legend.add(star, style.wrapped(str(rule[index])))
+        legend.add(stars[0][0], style.wrapped(str(rule[index])))
     for name in _unique(series[kind == "oracle"]):
         legend.head("Oracles, for diagnosis only")
         front(name, ORACLE_WORDS[name], markerfacecolor="white", linewidth=1.2, zorder=4)
     legend.draw(ax)
+
+
+def _enlarged(ax: Axes, validity: float, diversity: float) -> Axes:
+    """A window onto the left edge of the plane, for models that are hardly ever valid."""
+    window = ax.inset_axes((0.36, 0.3, 0.56, 0.6))
+    window.set(xlim=(-0.04 * validity, 1.1 * validity), ylim=(-0.03, min(1.15 * diversity, 1.03)))
+    window.xaxis.set_major_locator(MaxNLocator(5))
+    window.yaxis.set_major_locator(MaxNLocator(5))
+    window.set_title("enlarged", fontsize=9, color=style.MUTED, pad=4)
+    ax.indicate_inset_zoom(window, edgecolor=style.MUTED)
+    return window
 
 
 def overview(
@@ -350,8 +372,9 @@ def _annotate(ax: Axes, x: Floats, y: Floats, texts: list[str], colours: list[st
     for at_x, at_y, text, colour in zip(x, y, texts, colours, strict=True):
         if np.isnan(at_x) or np.isnan(at_y):
             continue
+        dark = tuple(0.75 * part for part in to_rgb(colour))
         label = ax.annotate(
-            text, (at_x, at_y), xytext=(0, 0), textcoords="offset points", fontsize=8.5, color=colour
+            text, (at_x, at_y), xytext=(0, 0), textcoords="offset points", fontsize=8.5, color=dark
         )
         for dx, dy, ha, va in _PLACES:
             label.set(position=(dx, dy), ha=ha, va=va)
@@ -590,7 +613,7 @@ def top_tokens(ax: Axes, *, token: Strings, probability: Floats, valid: Bools) -
     ax.set(ylim=(len(token) - 0.4, -0.6), xlim=(0, max(probability.max(initial=0.0), 1e-9) * 1.22))
     ax.grid(visible=False, axis="y")
     ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%" if value <= 1 else "")
     ax.set_xlabel(f"The {len(token)} likeliest tokens")
 
 
@@ -612,7 +635,7 @@ def ranking(ax: Axes, *, rank: Ints, probability: Floats, valid: Bools) -> None:
         markersize=4.5,
         markeredgewidth=1.1,
         color=style.INVALID,
-        label="invalid",
+        label="invalid (not all drawn)",
     )
     ax.plot(
         rank[valid],
@@ -623,12 +646,12 @@ def ranking(ax: Axes, *, rank: Ints, probability: Floats, valid: Bools) -> None:
         color=style.VALID,
         markeredgecolor="white",
         markeredgewidth=0.6,
-        label="valid",
+        label=f"valid: {valid.sum():,} token{'s' * int(valid.sum() != 1)}",
         zorder=3,
     )
     ax.margins(0.03)
     style.count_axis(ax, "x")
     style.probability_axis(ax, "y")
-    ax.set_xlabel("All tokens of the vocabulary, by rank (log scale)")
+    ax.set_xlabel(f"All {rank.max():,} tokens by rank (log scale)")
     ax.set_ylabel("Probability at temperature 1 (log scale)")
     ax.legend(loc="lower left")

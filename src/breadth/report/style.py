@@ -115,7 +115,7 @@ _LOOKS = (
     Look("#8a8a1e", "X", "--"),
     Look("#661100", "<", "--"),
     Look("#332288", ">", "--"),
-    Look("#777777", "h", ":"),
+    Look("#777777", "h", "-."),
 )
 
 _FAMILIES = (
@@ -153,7 +153,7 @@ def sequence(n: int) -> list[Look]:
     markers, lines = "osD^vP<X>h", ("-", "--", "-.")
     return [
         Look(
-            mpl.colors.to_hex(scale(0.78 * index / max(n - 1, 1))),
+            mpl.colors.to_hex(scale(0.72 * index / max(n - 1, 1))),
             markers[index % len(markers)],
             lines[index % len(lines)],
         )

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,7 +25,7 @@ from breadth.task import Task
 
 __all__ = ["Terminal"]
 
-WIDTH_WITHOUT_TERMINAL = 120
+WIDTH_WITHOUT_TERMINAL = 132
 
 FLOORS_SHOWN = (FLOORS[0], FLOORS[-1])
 
@@ -63,7 +64,11 @@ class Terminal:
 
     @contextmanager
     def progress(self, name: str) -> Iterator[Callable[[int, int], None]]:
-        """A progress bar over prefixes; without a terminal, one line when done."""
+        """A progress bar over prefixes; without a terminal, a line at the start."""
+        if not self.err.is_terminal:
+            self.say(f"{name} …")
+            yield lambda _done, _total: None
+            return
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -98,20 +103,21 @@ class Terminal:
             for unit in units:
                 self.out.print(_rules_table(unit))
             return
-        table = Table(title="Validity and diversity", title_justify="left")
-        for name in ("model and task", "answers", "default rule"):
-            table.add_column(name, justify="right" if name == "answers" else "left")
+        table = Table(box=SIMPLE_HEAD, pad_edge=False)
+        table.add_column("model and task", overflow="fold")
+        table.add_column("answers", justify="right")
+        table.add_column("default rule", overflow="fold")
         table.add_column("validity", justify="right")
         table.add_column("diversity", justify="right")
         for floor in FLOORS_SHOWN:
-            table.add_column(f"best diversity at validity ≥ {floor}")
+            table.add_column(f"best diversity at\nvalidity ≥ {floor}", overflow="fold")
         table.add_column("oracle size\nvalidity", justify="right")
         for unit in units:
             facts = unit.diagnosis
             table.add_row(
                 f"{unit.model}\n{unit.task}",
                 f"{facts.answers:,}",
-                facts.rule.replace(",", ",\n"),
+                _stacked(facts.rule),
                 _number(facts.validity),
                 _number(facts.diversity),
                 *(_best_cell(facts.best[floor]) for floor in FLOORS_SHOWN),
@@ -138,13 +144,16 @@ class Terminal:
 
     def list_models(self) -> None:
         """The bundled models, and what else `--model` takes."""
-        from breadth.models import bundled
+        from breadth.models.bundled import BUNDLED
+        from breadth.models.cache import cache_folder
+        from breadth.models.gguf import converted_folder
 
         table = Table(box=None)
         for column in ("model", "what", "licence", "fetched"):
             table.add_column(column)
-        for entry in bundled.BUNDLED.values():
-            fetched = "yes" if bundled.is_cached(entry) else "on first use"
+        for entry in BUNDLED.values():
+            is_here = converted_folder(entry.sha256, cache_folder()).exists()
+            fetched = "yes" if is_here else f"on first use, {entry.megabytes} MB"
             table.add_row(entry.name, entry.description, entry.licence, fetched)
         self.out.print(table)
         self.out.print("\n--model also takes hf:ORG/NAME, a folder with a saved model, or a .gguf file.")
@@ -202,7 +211,12 @@ class Terminal:
 
 
 def _best_cell(best: Best | None) -> str:
-    return "none reaches it" if best is None else f"{_number(best.diversity)}  {best.rule.replace(',', ', ')}"
+    return "none reaches it" if best is None else f"{_number(best.diversity)}\n{_stacked(best.rule)}"
+
+
+def _stacked(rule: str) -> str:
+    """A rule with one step a line."""
+    return rule.replace(",", ",\n")
 
 
 def _details(facts: Diagnosis) -> Iterator[str]:
@@ -223,8 +237,10 @@ def _rules_table(unit: Unit) -> Table:
     table = Table(
         title=f"{unit.model} on {unit.task}: {trie.n_answers:,} answers, {len(trie.prefixes):,} prefixes",
         title_justify="left",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
     )
-    table.add_column("rule")
+    table.add_column("rule", overflow="fold")
     for name in ("validity", "diversity", "recall", "precision", "distinct in 100"):
         table.add_column(name, justify="right")
     for scores in unit.scores:
