@@ -6,10 +6,10 @@ from functools import cache
 from typing import Any
 
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from breadth.errors import ModelError, TokenizationError
 from breadth.models.base import Model
 from breadth.models.hf_tokenizer import HFTokenizer

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import tiny
 from breadth.errors import ModelError, TokenizationError
 from breadth.models import by_depth, packed, paths
 from breadth.models.base import Model
@@ -412,7 +412,7 @@ class TestRealModels:
     @pytest.mark.slow
     def test_beyond_the_sliding_window(self, name: str, request: pytest.FixtureRequest) -> None:
         model = request.getfixturevalue(name)
-        prompt, trie = in_context(model, FRUITS[:-16] * 30 + FRUITS, STATES[:4])
+        prompt, trie = in_context(model, FRUITS[:-16] * 40 + FRUITS, STATES[:4])
         assert len(prompt) > 512  # Gemma's window
         net, _ = model._ready
         logp = plain(net.module, prompt, trie)

@@ -59,7 +59,9 @@ def _configurations() -> dict[str, Callable[[], Any]]:
             **_EXPERTS,
         ),
         "olmo3": of("Olmo3Config", layer_types=_SLIDING, sliding_window=WINDOW),
-        "gemma3": of("Gemma3TextConfig", layer_types=_SLIDING, sliding_window=WINDOW, query_pre_attn_scalar=12),
+        "gemma3": of(
+            "Gemma3TextConfig", layer_types=_SLIDING, sliding_window=WINDOW, query_pre_attn_scalar=12
+        ),
         # Beyond the families of the paper: softcapped logits, a window that no layer declares, learnt
         # positions, and no attention at all.
         "gemma2": of(
@@ -80,12 +82,13 @@ BY_DEPTH = ("qwen3.5", "qwen3.5-moe", "mamba")
 FAMILIES = (*PACKED, *BY_DEPTH, "mistral")
 
 
-def network(family: str, *, attention: str | None = None) -> Any:
+def network(family: str, *, attention: str | None = None, vocab_size: int = VOCAB) -> Any:
     """A model of `family` with weights large enough that its logits differ visibly between prefixes."""
     import torch
     import transformers
 
     config = _configurations()[family]()
+    config.vocab_size = vocab_size
     with torch.random.fork_rng():
         torch.manual_seed(0)
         module = transformers.AutoModelForCausalLM.from_config(config, attn_implementation=attention)
@@ -196,3 +199,66 @@ def sentencepiece_tokenizer(*, prepend: bool = False) -> Any:
     return PreTrainedTokenizerFast(
         tokenizer_object=raw, bos_token="<s>", eos_token="</s>", unk_token="<unk>", pad_token="<pad>"
     )
+
+
+def write_gguf(path: Any, *, pre_tokenizer: str = "smollm") -> Any:
+    """The tiny Llama and the tiny byte-level tokeniser as a GGUF file; gives the network it is made from."""
+    import gguf
+
+    tokenizer = byte_level_tokenizer()
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    tokens = sorted(backend["model"]["vocab"], key=backend["model"]["vocab"].__getitem__)
+    module = network("llama", vocab_size=len(tokens))
+    config = module.config
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_name("tiny")
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_dimension_count(config.head_dim)
+    writer.add_rope_freq_base(config.rope_parameters["rope_theta"])
+    writer.add_vocab_size(len(tokens))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre_tokenizer)
+    writer.add_token_list(tokens)
+    control = {"<s>", "</s>", "<|turn|>"}
+    writer.add_token_types([3 if token in control else 1 for token in tokens])
+    writer.add_token_merges([" ".join(pair) for pair in backend["model"]["merges"]])
+    writer.add_bos_token_id(0)
+    writer.add_eos_token_id(1)
+    writer.add_add_bos_token(True)
+    writer.add_chat_template(CHAT_TEMPLATE)
+    for name, tensor in module.state_dict().items():
+        weight = tensor.numpy()
+        for part, heads in (("q_proj", config.num_attention_heads), ("k_proj", config.num_key_value_heads)):
+            if part in name:  # GGUF pairs the rotated halves of a head otherwise
+                rows, columns = weight.shape
+                weight = weight.reshape(heads, 2, rows // heads // 2, columns).swapaxes(1, 2)
+                weight = np.ascontiguousarray(weight.reshape(rows, columns))
+        writer.add_tensor(_gguf_name(name), weight)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return module
+
+
+def _gguf_name(name: str) -> str:
+    for ours, theirs in (
+        ("model.layers.", "blk."),
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("lm_head", "output"),
+        ("self_attn.o_proj", "attn_output"),
+        ("self_attn.", "attn_"),
+        ("mlp.", "ffn_"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("_proj", ""),
+    ):
+        name = name.replace(ours, theirs)
+    return name

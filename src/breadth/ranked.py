@@ -386,8 +386,8 @@ def _places(
     value = logits[row, token]
     above = np.empty(len(value), dtype=np.int32)
     ties = np.empty(len(value), dtype=np.int32)
-    for index, sorted_row in enumerate(ascending):
-        span = slice(start[index], start[index + 1])
+    for place, sorted_row in enumerate(ascending):
+        span = slice(start[place], start[place + 1])
         right = np.searchsorted(sorted_row, value[span], side="right")
         above[span] = len(sorted_row) - right
         ties[span] = right - np.searchsorted(sorted_row, value[span], side="left")

@@ -1,0 +1,239 @@
+"""The command line, run as a user runs it: what is printed where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from breadth import study
+from breadth.cli import main
+from breadth.errors import StorageError
+
+TASK = """\
+name: colours
+prompt: "Random fruit: mango\\nRandom animal: otter\\nRandom primary colour:"
+answers: [red, yellow, blue]
+delimiter: " "
+end: "\\n"
+chat: false
+"""
+
+
+class Shown(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def breadth(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: str) -> Shown:
+        monkeypatch.setattr(sys, "argv", ["breadth", *arguments])
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        captured = capsys.readouterr()
+        return Shown(status, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def task_file(tmp_path: Path) -> str:
+    path = tmp_path / "colours.yaml"
+    path.write_text(TASK)
+    return str(path)
+
+
+def assert_one_line(shown: Shown, status: int, *parts: str) -> None:
+    assert shown.status == status
+    assert shown.out == ""
+    last = shown.err.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    for part in parts:
+        assert part in last
+    assert "Traceback" not in shown.err
+
+
+def test_help_names_every_command(breadth) -> None:
+    shown = breadth("--help")
+    assert shown.status == 0
+    for command in ("run", "ls", "show", "check"):
+        assert command in shown.out
+    assert breadth("--version").out.startswith("breadth ")
+
+
+@pytest.mark.parametrize(
+    ("what", "parts"),
+    [
+        ("tasks", ["us-states", "countries-africa", "54"]),
+        ("models", ["smollm2-135m", "Apache-2.0", "gemma3-270m"]),
+        ("rules", ["temperature", "typical_p", "oracle_size", "llama.cpp", "top_k=40"]),
+    ],
+)
+def test_listings(breadth, what: str, parts: list[str]) -> None:
+    shown = breadth("ls", what)
+    assert shown.status == 0
+    assert shown.err == ""
+    assert all(part in shown.out for part in parts)
+
+
+def test_show_prints_a_task_file(breadth, tmp_path: Path) -> None:
+    shown = breadth("show", "us-states")
+    path = tmp_path / "copy.yaml"
+    path.write_text(shown.out)
+    assert breadth("check", str(path)).out == "us-states: 50 answers, no error found\n"
+
+
+def test_check_warns_and_refuses(breadth, tmp_path: Path) -> None:
+    spaced = tmp_path / "spaced.yaml"
+    spaced.write_text(TASK.replace("colour:", "colour: "))
+    shown = breadth("check", str(spaced))
+    assert shown.status == 0
+    assert "warning: the prompt ends in a space" in shown.err
+    spaced.write_text(TASK.replace("blue", "red"))
+    assert_one_line(breadth("check", str(spaced)), 2, "spaced.yaml:3", "'red' is given twice")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--model", "smollm2-135", "--task", "us-states"], ["smollm2-135m"]),
+        (["--model", "gone.gguf", "--task", "us-states"], ["gone.gguf"]),
+        (["--model", "smollm2-135m", "--task", "us-sates"], ["did you mean us-states?"]),
+        (["--model", "smollm2-135m", "--task", "gone.yaml"], ["gone.yaml does not exist"]),
+        (["--model", "smollm2-135m", "--task", "us-states", "--rule", "top_q=1"], ["top_q", "top_"]),
+        (["--model", "smollm2-135m", "--task", "us-states", "--rule", "top_p=2"], ["top_p=2", "from 0 to 1"]),
+        (
+            ["--model", "smollm2-135m", "--task", "us-states", "--rule", "typical_p=0.9", "--engine", "vllm"],
+            ["vllm has no typical_p"],
+        ),
+        (["--model", "smollm2-135m", "--task", "us-states", "--engine", "tgi"], ["'tgi'", "llama.cpp"]),
+        (["--model", "smollm2-135m", "--task", "us-states", "--chat-arg", "x"], ["NAME=VALUE"]),
+        (["--model", "smollm2-135m", "--task", "us-states", "--dtype", "float8"], ["float8", "float32"]),
+        (["--model", "smollm2-135m", "--task", "us-states", "--device", "abacus"], ["abacus", "cpu"]),
+        (["--model", "gemma3-270m", "--task", "{chat}"], ["gemma3-270m has no chat template"]),
+        (
+            ["--model", "smollm2-135m", "--task", "digits:length=3", "--max-sequences", "10"],
+            ["1,000 sequences", "--max-sequences"],
+        ),
+    ],
+)
+@pytest.mark.model
+def test_the_users_mistakes_are_one_line(
+    breadth, tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    chat = tmp_path / "chat.yaml"
+    chat.write_text(TASK.replace("chat: false", "chat: true"))
+    shown = breadth("run", *(argument.format(chat=chat) for argument in arguments))
+    assert_one_line(shown, 2, *parts)
+
+
+def test_a_missing_option_is_the_users_mistake(breadth) -> None:
+    shown = breadth("run", "--task", "us-states")
+    assert shown.status == 2
+    assert "--model" in shown.err
+
+
+@pytest.mark.model
+def test_json_has_exactly_the_rules_in_order(breadth, task_file: str) -> None:
+    rules = ["temperature=1", "temperature=3,min_p=0.5", "oracle_size", "temperature=0", "llama.cpp"]
+    options = [option for rule in rules for option in ("--rule", rule)]
+    shown = breadth("run", "-m", "smollm2-135m", "-t", task_file, "--json", *options)
+    assert shown.status == 0
+    rows = json.loads(shown.out)["rows"]
+    assert [row["rule"] for row in rows] == [
+        "temperature=1",
+        "temperature=3,min_p=0.5",
+        "oracle_size",
+        "temperature=0",
+        "top_k=40,top_p=0.95,min_p=0.05,temperature=0.8",
+    ]
+    for row in rows:
+        assert (row["model"], row["task"], row["answers"]) == ("smollm2-135m", "colours", 3)
+        assert 0 <= row["validity"] <= 1
+        assert set(row["distinct"]) >= {"1", "10", "100"}
+        assert {"recall", "precision", "prefixes", "diversity"} <= set(row)
+        assert row["provenance"]["model_identity"]
+        assert row["provenance"]["task_hash"]
+
+
+@pytest.mark.model
+def test_undefined_numbers_are_null(breadth, tmp_path: Path) -> None:
+    path = tmp_path / "never.yaml"
+    path.write_text(TASK.replace("[red, yellow, blue]", "[zzyzx qqq]"))
+    shown = breadth("run", "-m", "smollm2-135m", "-t", str(path), "--json", "-r", "top_k=1")
+    (row,) = json.loads(shown.out)["rows"]
+    assert row["validity"] == 0
+    assert row["diversity"] is None
+
+
+@pytest.mark.model
+def test_a_study_folder_holds_everything_and_is_reused(
+    breadth, task_file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["run", "-m", "smollm2-135m", "-t", task_file, "-t", "weekdays", "-o", str(out)]
+    first = breadth(*arguments)
+    assert first.status == 0
+    assert "validity" in first.out
+    assert "smollm2-135m on colours: " in first.out
+    unit = out / "smollm2-135m--colours"
+    assert {path.name for path in unit.iterdir()} == {
+        "probe",
+        "rules.parquet",
+        "rules.csv",
+        "diagnosis.json",
+        "figures",
+    }
+    assert json.loads((unit / "diagnosis.json").read_text())["sentence"] in " ".join(first.out.split())
+    assert len(list((unit / "figures").glob("*.png"))) >= 5
+    assert not [path for path in out.rglob(".*")]
+
+    def not_again(*_: object) -> None:
+        raise AssertionError("the model ran again")
+
+    monkeypatch.setattr("breadth.models.transformers.TransformersModel.walk", not_again)
+    assert breadth(*arguments, "--no-figures").out == first.out
+
+
+def test_interruption_and_our_own_faults_have_their_status(
+    breadth, monkeypatch: pytest.MonkeyPatch, task_file: str
+) -> None:
+    def failing(error: BaseException):
+        def run_unit(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("breadth.models.load.load_model", lambda *_, **__: type("M", (), {"name": "m"})())
+        monkeypatch.setattr(study, "run_unit", run_unit)
+        return breadth("run", "-m", "smollm2-135m", "-t", task_file)
+
+    assert_one_line(failing(KeyboardInterrupt()), 130, "interrupted")
+    assert_one_line(failing(StorageError("cannot write x: No space left on device")), 1, "No space left")
+    assert_one_line(failing(ZeroDivisionError("by zero")), 1, "ZeroDivisionError: by zero", "BREADTH_DEBUG")
+    assert_one_line(failing(MemoryError()), 1, "out of memory")
+
+
+def test_two_tasks_that_would_share_a_folder_are_refused(breadth, tmp_path: Path) -> None:
+    for name in ("a:b", "a=b"):
+        (tmp_path / f"{name[1]}.yaml").write_text(TASK.replace("colours", name))
+    files = [option for path in sorted(tmp_path.glob("*.yaml")) for option in ("-t", str(path))]
+    shown = breadth("run", "-m", "smollm2-135m", *files, "-o", str(tmp_path / "out"))
+    assert_one_line(shown, 2, "would share a folder")
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    code = "import sys; sys.argv = ['breadth', 'ls', 'tasks']; from breadth.cli import main; main()"
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.stderr == b""
