@@ -230,6 +230,7 @@ def write_gguf(path: Any, *, pre_tokenizer: str = "smollm") -> Any:
     writer.add_token_merges([" ".join(pair) for pair in backend["model"]["merges"]])
     writer.add_bos_token_id(0)
     writer.add_eos_token_id(1)
+    writer.add_unk_token_id(0)
     writer.add_add_bos_token(True)
     writer.add_chat_template(CHAT_TEMPLATE)
     for name, tensor in module.state_dict().items():

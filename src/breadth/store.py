@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -91,15 +92,29 @@ def _with_header(table: pa.Table, metadata: Mapping[str, Any] | None) -> pa.Tabl
     return table.replace_schema_metadata({HEADER: json.dumps(header, ensure_ascii=False)})
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Damage in a file is told in one line, wherever it shows."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ProbeError(f"{path} is damaged or cut short; run the probe again") from error
+
+
+def _read(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    """A whole file of a probe, and its header."""
+    file, header = _open(path)
+    with _reading(path):
+        return file.read(), header
+
+
 def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
     """Open a file of a probe and check that it is whole and of this schema."""
     if not path.exists():
         raise ProbeError(f"{path} does not exist; a probe is a folder written by `breadth run --out`")
-    try:
+    with _reading(path):
         file = pq.ParquetFile(path, memory_map=True)
         header = json.loads((file.schema_arrow.metadata or {}).get(HEADER, b"null"))
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ProbeError(f"{path} is cut short or no Parquet file; run the probe again") from error
     if not isinstance(header, dict):
         raise ProbeError(f"{path} was not written by breadth; name a folder written by `breadth run --out`")
     version = header.get("schema_version")
@@ -118,15 +133,15 @@ def read_header(folder: Path) -> dict[str, Any]:
 
 def read_trie(folder: Path) -> tuple[Trie, list[tuple[str, ...]], dict[int, bytes], dict[str, Any]]:
     """What `write_trie` wrote: trie, spellings of the answers, tokens' bytes, provenance."""
-    file, header = _open(folder / TRIE)
-    columns = {name: _numpy(column) for name, column in _columns(file.read())}
+    nodes, header = _read(folder / TRIE)
+    columns = {name: _numpy(column) for name, column in _columns(nodes)}
     trie = Trie(
         **columns,
         n_answers=header["n_answers"],
         end_tokens=np.array(header["end_tokens"], dtype=np.int32),
     )
-    answers = _open(folder / ANSWERS)[0].read().column("spellings").to_pylist()
-    tokens = _open(folder / TOKENS)[0].read().to_pydict()
+    answers = _read(folder / ANSWERS)[0].column("spellings").to_pylist()
+    tokens = _read(folder / TOKENS)[0].to_pydict()
     return (
         trie,
         [tuple(spellings) for spellings in answers],
@@ -221,10 +236,11 @@ class PrefixFile:
 
     def __init__(self, folder: Path, *, keep: int = 256 * 2**20) -> None:
         """Open the file; blocks stay in memory while they fit into `keep` bytes together."""
-        self._file, header = _open(folder / PREFIXES)
+        self._path = folder / PREFIXES
+        self._file, header = _open(self._path)
         lacking = REQUIRED_COLUMNS - set(self._file.schema_arrow.names)
         if lacking:
-            raise ProbeError(f"{folder / PREFIXES} lacks the column {min(lacking)}; run the probe again")
+            raise ProbeError(f"{self._path} lacks the column {min(lacking)}; run the probe again")
         self.vocab_size: int = header["vocab_size"]
         self._kept: dict[int, Ranked] = {}
         self._room = keep
@@ -241,7 +257,8 @@ class PrefixFile:
     def _block(self, index: int) -> Ranked:
         if index in self._kept:
             return self._kept[index]
-        ranked = _from_table(self._file.read_row_group(index), self.vocab_size)
+        with _reading(self._path):
+            ranked = _from_table(self._file.read_row_group(index), self.vocab_size)
         if ranked.nbytes <= self._room:
             self._kept[index] = ranked
             self._room -= ranked.nbytes

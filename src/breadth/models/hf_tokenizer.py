@@ -28,7 +28,7 @@ class HFTokenizer:
     Args:
         tokenizer: a `PreTrainedTokenizerFast`.
         template_arguments: passed to the chat template, unless `chat_text` is given others.
-        vocab_size: ignore tokens the model has no logits for; None keeps them all.
+        vocab_size: number of the model's logits, when the tokeniser may know more tokens than that.
 
     Raises:
         ModelError: the tokeniser is not a fast one.
@@ -81,7 +81,7 @@ class HFTokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """One more than the greatest token id that the model can give."""
+        """One more than the greatest token id, of those that the model can give."""
         return self._vocab_size
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
@@ -103,9 +103,8 @@ class HFTokenizer:
         for text, bytes_ in zip(learnt, self._spelled(list(learnt)), strict=True):
             table[learnt[text]] = bytes_
         for token in self.special_tokens:
-            if token < len(table):
-                table[token] = b""
-        return table[: self.vocab_size]
+            table[token] = b""
+        return table
 
     def _spelled(self, tokens: Sequence[str]) -> list[bytes]:
         """The bytes of learnt tokens, by the way this kind of tokeniser spells them."""
