@@ -49,7 +49,7 @@ def tiny_model(folder: Path, like: str) -> Path:
         eos_token_id=bundled.end_tokens[0],
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    bundled.tokenizer.backend.save_pretrained(folder)
+    bundled.tokenizer.tokenizer.save_pretrained(folder)
     return folder
 
 

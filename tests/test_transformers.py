@@ -146,6 +146,13 @@ class TestEqualToPlainRuns:
         assert np.abs(walked(blocks, trie) - logp).max() < TOLERANCE
 
 
+    @pytest.mark.parametrize("family", ["llama", "qwen3.5"])
+    def test_nothing_but_the_root(self, family: str) -> None:
+        trie = build_trie([(END,), (5,)], [0, 1], n_answers=2, end_tokens=[2])
+        model = in_memory(tiny.network(family), tiny.byte_level_tokenizer())
+        assert np.abs(walked(model.walk([7], trie), trie) - plain(model.module, [7], trie)).max() < TOLERANCE
+
+
 class TestBounds:
     def test_a_block_has_as_many_logits_as_allowed(self) -> None:
         net = network("llama")
@@ -294,7 +301,8 @@ class TestOpening:
             (Options(dtype="float8"), "dtype 'float8' is unknown; use float32, bfloat16, float16"),
             (Options(device="tpu"), "device 'tpu' is not there; this machine has "),
             (Options(device="cuda:99"), "device 'cuda:99' is not there"),
-            (Options(attention="nonsense"), "cannot load it: "),
+            (Options(attention="none"), "attention 'none' is unknown; use eager, sdpa"),
+            (Options(attention="flash_attention_2"), "cannot load it: FlashAttention2"),
         ],
     )
     def test_bad_options(self, folder: Path, options: Options, says: str) -> None:
@@ -316,6 +324,28 @@ class TestOpening:
         with pytest.raises(ModelError, match=r"it lacks the weights model\.layers\.1\.mlp\.up_proj"):
             model.next_logits([1])
 
+    @pytest.mark.parametrize(
+        ("file", "content", "says"),
+        [
+            ("config.json", "{broken", "not a valid JSON file"),
+            ("config.json", '{"model_type": "t5"}', "not a causal language model"),
+            ("config.json", '{"model_type": "nonsense"}', "model type `nonsense`"),
+            ("tokenizer.json", None, "no fast tokeniser"),
+        ],
+    )
+    def test_a_broken_folder(
+        self, file: str, content: str | None, says: str, folder: Path, tmp_path: Path
+    ) -> None:
+        for path in folder.iterdir():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+        if content is None:
+            (tmp_path / file).unlink()
+        else:
+            (tmp_path / file).write_text(content)
+        with pytest.raises(ModelError, match=says) as caught:
+            load_model(str(tmp_path), cache_dir=tmp_path / "cache", device="cpu")
+        assert "\n" not in str(caught.value)
+
     def test_code_of_its_own_is_not_run(self, folder: Path, tmp_path: Path) -> None:
         for path in folder.iterdir():
             (tmp_path / path.name).write_bytes(path.read_bytes())
@@ -332,6 +362,7 @@ class TestOpening:
             ("smollm2-135", "did you mean smollm2-135m?"),
             ("Qwen/Qwen3-0.6B", "write hf:Qwen/Qwen3-0.6B"),
             ("./nowhere", "a model folder"),
+            ("hf:", "a model folder"),
             ("gguf:/nowhere/x.gguf", "no file /nowhere/x.gguf"),
             ("/nowhere/x.gguf", "no file /nowhere/x.gguf"),
         ],

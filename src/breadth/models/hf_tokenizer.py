@@ -27,6 +27,7 @@ class HFTokenizer:
 
     Args:
         tokenizer: a `PreTrainedTokenizerFast`.
+        name: what messages call it; its own name or path if not given.
         template_arguments: passed to the chat template, unless `chat_text` is given others.
         vocab_size: number of the model's logits, when the tokeniser may know more tokens than that.
 
@@ -38,13 +39,15 @@ class HFTokenizer:
         self,
         tokenizer: Any,
         *,
+        name: str | None = None,
         template_arguments: Mapping[str, Any] | None = None,
         vocab_size: int | None = None,
     ) -> None:
-        name = getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
+        self.name = name or getattr(tokenizer, "name_or_path", "") or type(tokenizer).__name__
         if not getattr(tokenizer, "is_fast", False):
-            raise ModelError(f"{name} has only a slow tokeniser; breadth needs a fast one (a tokenizer.json)")
-        self.name = name
+            raise ModelError(
+                f"{self.name} has only a slow tokeniser; breadth needs a fast one (a tokenizer.json)"
+            )
         self.tokenizer = tokenizer
         self.template_arguments = dict(template_arguments or {})
         self._backend = tokenizer.backend_tokenizer

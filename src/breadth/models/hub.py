@@ -28,15 +28,21 @@ def library(name: str) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the progress bars and notices of transformers; its errors still come through."""
-    log = library("transformers").utils.logging
+    """Without the notices and progress bars of transformers, but for the bars of real downloads."""
+    log, hub = library("transformers").utils.logging, library("huggingface_hub")
     level, bars = log.get_verbosity(), log.is_progress_bar_enabled()
+    downloads = not hub.utils.are_progress_bars_disabled()
+    hub_level = hub.logging.get_verbosity()
     log.set_verbosity_error()
+    hub.logging.set_verbosity_error()
     log.disable_progress_bar()
+    if downloads:
+        hub.utils.enable_progress_bars()
     try:
         yield
     finally:
         log.set_verbosity(level)
+        hub.logging.set_verbosity(hub_level)
         if bars:
             log.enable_progress_bar()
 

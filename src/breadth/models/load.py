@@ -57,7 +57,10 @@ def load_model(
         template_arguments=dict(template_arguments or {}),
         trust_remote_code=trust_remote_code,
     )
-    path = Path(name.removeprefix("hf:").removeprefix("gguf:")).expanduser()
+    bare = name.removeprefix("hf:").removeprefix("gguf:")
+    if not bare:
+        raise ModelError(_unknown(name))
+    path = Path(bare).expanduser()
     is_gguf = name.startswith("gguf:") or path.suffix == ".gguf"
     if revision is not None and (name in BUNDLED or is_gguf or path.is_dir()):
         raise ModelError(
@@ -80,7 +83,7 @@ def load_model(
     if path.is_dir():
         return open_model(name, str(path), _folder_identity(path, cache), options, origin=str(path.resolve()))
     if name.startswith("hf:"):
-        return open_model(name, name.removeprefix("hf:"), {}, options, origin=name)
+        return open_model(name, bare, {}, options, origin=name)
     raise ModelError(_unknown(name))
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Options", "TransformersModel", "in_memory", "open_model"]
 
 _DTYPES = ("float32", "bfloat16", "float16")
+_ATTENTION = ("eager", "sdpa", "flash_attention_2", "flash_attention_3", "flex_attention")
 _SAMPLING = (
     "temperature",
     "top_k",
@@ -90,6 +91,11 @@ class TransformersModel(Model):
         self._path = path
 
     @property
+    def module(self) -> Any:
+        """The module of transformers itself, its output head in float32; loaded when first asked for."""
+        return self._ready[0].module
+
+    @property
     def tokens_computed(self) -> int:
         """How many tokens have gone through the model, its self-check apart."""
         return self._ready[0].tokens_computed
@@ -139,7 +145,7 @@ def in_memory(
         path: how prefixes are run; chosen if not given.
     """
     vocab_size = _logits_width(module)
-    own = HFTokenizer(tokenizer, vocab_size=vocab_size)
+    own = HFTokenizer(tokenizer, name=name, vocab_size=vocab_size)
     settings = module.generation_config.to_dict() if module.generation_config else {}
     digest = hashlib.sha256()
     for key, tensor in module.state_dict().items():
@@ -183,8 +189,10 @@ def open_model(
     """
     torch, transformers = library("torch"), library("transformers")
     device = _device(options.device)
+    if options.attention not in (None, *_ATTENTION):
+        raise ModelError(f"attention {options.attention!r} is unknown; use {', '.join(_ATTENTION)}")
     where = {"revision": options.revision, "trust_remote_code": options.trust_remote_code}
-    with quiet(), _model_errors(name, options):
+    with quiet(), _model_errors(name):
         config = transformers.AutoConfig.from_pretrained(source, **where)
         own_attention = {"attn_implementation": options.attention} if options.attention else {}
         # Without weights, to learn what transformers would choose and how many logits there will be.
@@ -198,11 +206,14 @@ def open_model(
     attention = str(outline.config._attn_implementation)
     vocab_size = _logits_width(outline)
     tokenizer = HFTokenizer(
-        raw_tokenizer, template_arguments=options.template_arguments, vocab_size=vocab_size
+        raw_tokenizer,
+        name=name,
+        template_arguments=options.template_arguments,
+        vocab_size=vocab_size,
     )
 
     def load() -> Any:
-        with quiet(), _model_errors(name, options):
+        with quiet(), _model_errors(name):
             module, report = transformers.AutoModelForCausalLM.from_pretrained(
                 source, **where, dtype=dtype, attn_implementation=attention, output_loading_info=True
             )
@@ -228,25 +239,27 @@ def open_model(
     )
 
 
+# What transformers says in many words or many lines, and what that means here.
+_REASONS = (
+    ("trust_remote_code", "it needs code of its own, which runs only with --trust-remote-code"),
+    ("is not a local folder", "the hub has no such model, or it cannot be reached from here"),
+    ("connect to", "the hub has no such model, or it cannot be reached from here"),
+    ("Couldn't instantiate the backend tokenizer", "it has no fast tokeniser (a tokenizer.json)"),
+    ("for this kind of AutoModel", "it is not a causal language model"),
+    ("out of memory", "it does not fit into memory; try a smaller dtype or another device"),
+)
+
+
 @contextmanager
-def _model_errors(name: str, options: Options) -> Iterator[None]:
+def _model_errors(name: str) -> Iterator[None]:
     """One line for the many ways in which transformers says no."""
     try:
         yield
     except ModelError:
         raise
     except Exception as error:
-        text = str(error)
-        if "trust_remote_code" in text and not options.trust_remote_code:
-            reason = (
-                "it needs code of its own, which runs only with --trust-remote-code (trust_remote_code=True)"
-            )
-        elif "is not a local folder" in text or "couldn't connect" in text or "connect to" in text:
-            reason = "the hub has no such model, or it cannot be reached from here"
-        elif isinstance(error, MemoryError) or "out of memory" in text:
-            reason = "it does not fit into memory; try a smaller dtype or another device"
-        else:
-            reason = one_line(error)
+        said = str(error)
+        reason = next((ours for theirs, ours in _REASONS if theirs in said), one_line(error))
         raise ModelError(f"cannot load {name}: {reason}") from error
 
 
@@ -297,6 +310,7 @@ def _generation_settings(source: str, options: Options) -> Mapping[str, Any]:
         "generation_config.json",
         revision=options.revision,
         _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
     )
     return dict(json.loads(Path(file).read_text(encoding="utf-8"))) if file else {}
 
