@@ -10,7 +10,7 @@ from breadth.encoding import Encoding, encode
 from breadth.models.base import Model
 from breadth.models.load import load_model
 from breadth.ranked import rank_logits
-from breadth.task import Task
+from breadth.task import End, Task
 
 TARGETS = {"us-states": "≥ 12", "digits:length=3": "≥ 20"}
 BATCH_SIZES = (16, 32, 64)
@@ -58,7 +58,7 @@ def run() -> list[Row]:
     rows.append(Row("this machine's float32 matrix product", rate, "GFLOP/s"))
     for name, target in TARGETS.items():
         # The harness scores no end token; neither do we here.
-        task = load_task(name).model_copy(update={"end_with": "none"})
+        task = load_task(name).model_copy(update={"end": End(eos=False)})
         encoding = encode(task, model)
         walk(model, encoding)  # warm up
         computed = model.tokens_computed

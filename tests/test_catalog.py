@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from breadth import catalog
 from breadth.catalog import load_task
@@ -78,8 +82,8 @@ def test_other_spellings_are_the_same_answer() -> None:
 
 def test_the_papers_wording() -> None:
     assert load_task("digits:length=3").prompt == (
-        "Generate 3 random integers between 0 and 9 (inclusive). Your response should be 3 integers separated "
-        "by commas and no white spaces. Answer:"
+        "Generate 3 random integers between 0 and 9 (inclusive). Your response should be 3 integers "
+        "separated by commas and no white spaces. Answer:"
     )
     constrained = load_task("digits-sum:length=4,at_most=10").prompt or ""
     assert constrained.startswith(
@@ -96,11 +100,43 @@ def test_digits_are_all_there(length: int) -> None:
     assert digits(length, at_most=7) == [a for a in expected if sum(map(int, a.split(","))) <= 7]
 
 
+@given(st.integers(1, 4), st.integers(-3, 3), st.integers(0, 4), st.integers(-14, 30), st.integers(-14, 30))
+def test_bounded_sums_are_all_there(length: int, start: int, span: int, equals: int, at_most: int) -> None:
+    every = list(itertools.product(range(start, start + span + 1), repeat=length))
+    for given_sum, expected in (
+        ({"equals": equals}, [numbers for numbers in every if sum(numbers) == equals]),
+        ({"at_most": at_most}, [numbers for numbers in every if sum(numbers) <= at_most]),
+        (
+            {"equals": equals, "at_most": at_most},
+            [numbers for numbers in every if sum(numbers) == equals <= at_most],
+        ),
+        ({}, every),
+    ):
+        if expected:
+            made = digits(length=length, start=start, end=start + span, separator=" ", **given_sum)
+            assert made == [" ".join(map(str, numbers)) for numbers in expected]
+        else:
+            with pytest.raises(ValueError, match="would give 0 answers"):
+                digits(length=length, start=start, end=start + span, **given_sum)
+
+
+def test_few_among_many_are_found_without_trying_all() -> None:
+    assert len(digits(length=100, at_most=1)) == 101
+
+
+@given(st.integers(3, 600))
+def test_primes_are_those_without_divisors(below: int) -> None:
+    expected = [n for n in range(2, below) if all(n % divisor for divisor in range(2, n))]
+    assert primes(below) == [str(n) for n in expected]
+
+
 def test_the_other_generators() -> None:
     assert integers(-1, 1) == ["-1", "0", "1"]
-    sieve = [n for n in range(2, 200) if not any(n % d == 0 for d in range(2, n))]
-    assert primes(200) == [str(n) for n in sieve]
     assert product([["a", "b"], ["x", "y"]], "-") == ["a-x", "a-y", "b-x", "b-y"]
+    with pytest.raises(ValueError, match="would give 0 answers"):
+        product([["a"], []])
+    with pytest.raises(ValueError, match=r"would give 10,000,001 answers; from 1 to 10,000,000 are accepted"):
+        integers(0, 10**7)
 
 
 def test_few_shot_examples_obey_the_constraint() -> None:
@@ -118,14 +154,18 @@ def test_few_shot_examples_obey_the_constraint() -> None:
         ("us-sates", "did you mean us-states?"),
         ("nothing-like-it", "`breadth ls tasks` lists them"),
         ("gone.yaml", "gone.yaml does not exist"),
-        ("digits:size=3", "unknown parameter size; digits takes length, start, end, ends"),
-        ("digits:length=x", "length is 'x'; a whole number is needed"),
+        ("digits:size=3", "size: unknown key; accepted are length, start, end, ends"),
+        ("digits:length=x", "length: 'x' should be a valid integer"),
         ("digits:length", "expected NAME:KEY=VALUE"),
-        ("digits:length=0", "length is 0; it must be at least 1"),
+        ("digits:length=0", "length: 0 should be greater than or equal to 1"),
+        ("digits:start=5,end=2", "start is 5 and end is 2"),
+        ("digits:start=0,end=10", "none cannot tell '0,1' from the start of '0,10'"),
+        ("digits:length=99999999", "should be less than or equal to 100"),
+        ("digits:length=100", "would give about 10^100 answers"),
         ("digits:length=12", "would give 1,000,000,000,000 answers"),
-        ("digits:ends=soon", "ends is 'soon'; none (as the paper scores it) or eos is accepted"),
+        ("digits:ends=soon", "ends: 'soon' should be 'none' or 'eos'"),
         ("digits-sum:equals=3,at_most=4", "give either equals or at_most"),
-        ("digits-sum:length=2,equals=99", "answers: the list is empty"),
+        ("digits-sum:length=2,equals=99", "would give 0 answers"),
     ],
 )
 def test_a_wrong_name_is_one_line(name: str, message: str) -> None:

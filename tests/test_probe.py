@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import toys
 from numpy.typing import NDArray
 
+import toys
 from breadth.errors import NumericalError
 from breadth.models.toy import ToyModel
 from breadth.outcome import evaluate

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
+
+from pydantic import ValidationError, validate_call
 
 from breadth.catalog.digits import FAMILIES
 from breadth.errors import TaskError
 from breadth.task import Task, read_task
+from breadth.yamlfile import explain, shown, where
 
 __all__ = ["Entry", "entries", "load_task", "names"]
 
@@ -57,15 +60,15 @@ def load_task(name: str) -> Task:
         return read_task(_TASKS / f"{name}.yaml")
     if Path(name).suffix in {".yaml", ".yml"} or Path(name).is_file():
         return read_task(Path(name))
-    close = difflib.get_close_matches(base, names(), n=1)
+    close = get_close_matches(base.lower(), names(), n=1)
     hint = f"did you mean {close[0]}?" if close else "`breadth ls tasks` lists them"
-    raise TaskError(f"no task {name!r}: neither built in nor a .yaml file; {hint}")
+    raise TaskError(f"no task {shown(name)}: neither built in nor a .yaml file; {hint}")
 
 
 def _parameters(name: str, text: str) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for part in text.split(","):
-        key, equals, value = part.partition("=")
+        key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not value or key in parameters:
             raise TaskError(f"task {name!r}: expected NAME:KEY=VALUE,KEY=VALUE with each key once")
         parameters[key] = value
@@ -74,20 +77,12 @@ def _parameters(name: str, text: str) -> dict[str, str]:
 
 def _family(name: str, base: str, given: Mapping[str, str]) -> Task:
     make = FAMILIES[base]
-    known = inspect.signature(make).parameters
-    converted: dict[str, int | str] = {}
-    for key, value in given.items():
-        if key not in known:
-            raise TaskError(f"task {name!r}: unknown parameter {key}; {base} takes {', '.join(known)}")
-        if key == "ends":
-            converted[key] = value
-            continue
-        try:
-            converted[key] = int(value)
-        except ValueError:
-            raise TaskError(f"task {name!r}: {key} is {value!r}; a whole number is needed") from None
     try:
-        fields = make(**converted)
+        fields = validate_call(make)(**given)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False)[0]
+        message = where(first["loc"]) + explain(first, also=inspect.signature(make).parameters)
+        raise TaskError(f"task {name!r}: {message}") from None
     except ValueError as problem:
         raise TaskError(f"task {name!r}: {problem}") from None
     return Task(name=name, **fields)

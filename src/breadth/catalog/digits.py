@@ -6,7 +6,7 @@ The paper's wording suits instruct models; small and pre-trained models answer i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from breadth.generators import digits
 
@@ -14,14 +14,15 @@ __all__ = ["FAMILIES"]
 
 Fields = dict[str, Any]
 
+Ends = Literal["none", "eos"]
+"""What ends an answer: nothing, as the paper scores it, or the model's end tokens."""
+
 GOLDEN = 0.6180339887498949  # steps of the golden ratio spread evenly, however many are taken
 N_EXAMPLES = 6
 PAPER = "Banayeeanzade et al., arXiv:2605.11128"
 
 
-def _paper(length: int, start: int, end: int, condition: str, answers: list[str], ends: str) -> Fields:
-    if ends not in {"none", "eos"}:
-        raise ValueError(f"ends is {ends!r}; none (as the paper scores it) or eos is accepted")
+def _paper(length: int, start: int, end: int, condition: str, answers: list[str], ends: Ends) -> Fields:
     return {
         "prompt": (
             f"Generate {length} random integers between {start} and {end} (inclusive){condition}. Your "
@@ -52,9 +53,9 @@ def _condition(equals: int | None, at_most: int | None) -> str:
     return f"sum to {equals}" if equals is not None else f"sum to at most {at_most}"
 
 
-def paper_digits(length: int = 2, start: int = 0, end: int = 9, ends: str = "none") -> Fields:
+def paper_digits(length: int = 2, start: int = 0, end: int = 9, ends: Ends = "none") -> Fields:
     """Digits of a given length [paper's RNG]."""
-    answers = digits(length, start, end)
+    answers = digits(length=length, start=start, end=end)
     return _paper(length, start, end, "", answers, ends) | {
         "description": f"{length} random integers from {start} to {end}, paper's prompt.",
     }
@@ -66,12 +67,12 @@ def paper_digits_sum(
     at_most: int | None = None,
     start: int = 0,
     end: int = 9,
-    ends: str = "none",
+    ends: Ends = "none",
 ) -> Fields:
     """Digits whose sum equals, or is at most, a target [paper's constrained RNG]; at most 10 if not given."""
     at_most = 10 if equals is None and at_most is None else at_most
     condition = _condition(equals, at_most)
-    answers = digits(length, start, end, equals=equals, at_most=at_most)
+    answers = digits(length=length, start=start, end=end, equals=equals, at_most=at_most)
     return _paper(length, start, end, f" that {condition}", answers, ends) | {
         "description": f"{length} random integers from {start} to {end} that {condition}, paper's prompt.",
     }
@@ -79,7 +80,7 @@ def paper_digits_sum(
 
 def few_shot_digits(length: int = 2, start: int = 0, end: int = 9) -> Fields:
     """The paper's RNG with examples."""
-    answers = digits(length, start, end)
+    answers = digits(length=length, start=start, end=end)
     return _few_shot(f"{length} random digits from {start} to {end}", answers) | {
         "description": f"{length} random integers from {start} to {end}, few-shot.",
     }
@@ -91,7 +92,7 @@ def few_shot_digits_sum(
     """The paper's constrained RNG with examples; at most 10 if not given."""
     at_most = 10 if equals is None and at_most is None else at_most
     condition = _condition(equals, at_most)
-    answers = digits(length, start, end, equals=equals, at_most=at_most)
+    answers = digits(length=length, start=start, end=end, equals=equals, at_most=at_most)
     question = f"{length} random digits from {start} to {end} that {condition}"
     return _few_shot(question, answers) | {
         "description": f"{length} random integers from {start} to {end} that {condition}, few-shot.",
