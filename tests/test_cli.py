@@ -196,7 +196,7 @@ def test_a_study_folder_holds_everything_and_is_reused(
     }
     assert json.loads((unit / "diagnosis.json").read_text())["sentence"] in " ".join(first.out.split())
     assert len(list((unit / "figures").glob("*.png"))) >= 5
-    assert not [path for path in out.rglob(".*")]
+    assert not list(out.rglob(".*"))
 
     def not_again(*_: object) -> None:
         raise AssertionError("the model ran again")
