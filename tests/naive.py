@@ -341,7 +341,7 @@ def answer_logps(answers: Answers, edge_logp: Callable[[Tokens, int], float]) ->
     ]
 
 
-# Measures of a list of ln q(y), in decimal arithmetic of 60 digits
+# Measures of a list of ln q(y), in decimal arithmetic of many digits
 
 
 def _conditioned(logps: Sequence[float]) -> list[Decimal]:
@@ -382,6 +382,6 @@ def expected_distinct(logps: Sequence[float], n: int) -> float:
     """Σ 1 − (1 − q(y))^n."""
     if n == 0:
         return 0.0
-    with localcontext(prec=60):
+    with localcontext(prec=120):
         q = [Decimal(logp).exp() if logp != -math.inf else Decimal(0) for logp in logps]
         return float(sum((1 - (1 - min(x, Decimal(1))) ** n for x in q), Decimal(0)))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import naive
 from breadth.ranked import Ranked, rank_logits
-from breadth.rules import ENGINES, Rule, parse_rule
+from breadth.rules import Rule, parse_rule
 from breadth.trie import Trie, build_trie
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -76,11 +76,9 @@ PIPELINES: st.SearchStrategy[list[naive.Step]] = st.lists(STEPS, min_size=1, max
 
 
 @st.composite
-def engine_pipelines(draw: st.DrawFn, engine: str) -> list[naive.Step]:
-    """1 to 4 different steps that an engine has, in its order."""
-    order = ENGINES[engine].order
-    size = min(4, len(order))
-    names = draw(st.lists(st.sampled_from(order), min_size=1, max_size=size, unique=True))
+def pipelines_in_order(draw: st.DrawFn, order: Sequence[str]) -> list[naive.Step]:
+    """1 to 4 different steps, in the order that an engine applies them."""
+    names = draw(st.lists(st.sampled_from(order), min_size=1, max_size=4, unique=True))
     return [draw(steps_named(name)) for name in order if name in names]
 
 

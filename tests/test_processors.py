@@ -91,7 +91,7 @@ def test_every_processor(name: str, data: st.DataObject) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(some.logit_rows(rows=2), some.engine_pipelines("transformers"))
+@given(some.logit_rows(rows=2), some.pipelines_in_order(ENGINES["transformers"].order))
 def test_processors_in_order(logits: NDArray[np.float32], steps: list[naive.Step]) -> None:
     assume(clear(steps, logits))
     assert_same(some.rule_of(steps[::-1], "transformers"), steps, logits)
@@ -193,6 +193,34 @@ def test_real_logits_on_the_sketch(steps: list[naive.Step], real_logits: NDArray
     probability /= probability.sum(axis=1, keepdims=True)
     mass = [np.where(some_kept, probability, 0.0).sum(axis=1) for some_kept in (kept, expected > 0)]
     np.testing.assert_allclose(mass[0], mass[1], rtol=0, atol=1e-3)
+
+
+LLAMA_CPP: list[list[naive.Step]] = [
+    [("top_n_sigma", 1.0), ("temperature", 2.0)],
+    [("top_n_sigma", 3.0), ("exact_top_k", 40.0), ("min_p", 0.05), ("temperature", 0.8)],
+    [("exact_top_k", 40.0), ("top_p", 0.95), ("min_p", 0.05), ("temperature", 0.8)],
+    [("typical_p", 0.7), ("xtc", (0.05, 1.0)), ("temperature", 0.1)],
+    [("xtc", (0.001, 1.0)), ("temperature", 1.5)],
+]
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("steps", LLAMA_CPP, ids=some.written)
+def test_real_logits_as_llama_cpp_cuts_them(
+    steps: list[naive.Step], real_logits: NDArray[np.float32]
+) -> None:
+    """Steps that transformers lacks, against their definitions on all 49,152 tokens."""
+    n, vocab = real_logits.shape
+    ranked = rank_logits(np.zeros(n, dtype=np.int64), real_logits, ROOT_ONLY, head=vocab, named=vocab)
+    spelled: list[naive.Step] = [(name.removeprefix("exact_"), value) for name, value in steps]
+    found, token = ours(some.rule_of(spelled, "llama.cpp"), ranked)
+    for row in range(n):
+        ((_, law),) = naive.apply_steps(naive.law_of(real_logits[row].tolist()), steps)
+        kept = np.isfinite(found[row])
+        assert set(token[row, kept].tolist()) == set(law)
+        expected = naive.softmax(law)
+        q = [expected[t] for t in token[row, kept].tolist()]
+        np.testing.assert_allclose(np.exp(found[row, kept]), q, rtol=0, atol=1e-9)
 
 
 # What `generate` itself does

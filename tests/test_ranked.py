@@ -166,22 +166,25 @@ def test_segment_mean_near_its_limits() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(some.logit_rows(vocab=st.integers(2, 40), forbidden=False), st.data())
+@given(some.logit_rows(vocab=st.integers(2, 40)), st.data())
 def test_spread_in_the_head(logits: NDArray[np.float32], data: st.DataObject) -> None:
-    vocab = logits.shape[1]
-    low = data.draw(st.integers(0, vocab - 1))
-    high = data.draw(st.integers(low + 1, vocab))
+    n_finite = int(np.isfinite(logits).sum())
+    low = data.draw(st.integers(0, n_finite - 1))
+    high = data.draw(st.integers(low + 1, n_finite))
     ranked = ranked_rows(logits)
     inside = np.sort(logits[0].astype(np.float64))[::-1][low:high]
     assert ranked.spread(np.array([low]), np.array([high]))[0] == pytest.approx(inside.std(), abs=1e-5)
 
 
+@pytest.mark.parametrize("padding", [0, 3000])
 @pytest.mark.parametrize(("low", "high"), [(0, 20_000), (0, 10_001), (5, 4500), (3000, 19_990), (6000, 9000)])
-def test_spread_in_the_tail(low: int, high: int) -> None:
+def test_spread_in_the_tail(low: int, high: int, padding: int) -> None:
     logits = np.random.default_rng(1).normal(0, 3, (1, 20_000)).astype(np.float32)
+    logits = np.pad(logits, ((0, 0), (0, padding)), constant_values=-np.inf)
     inside = np.sort(logits[0].astype(np.float64))[::-1][low:high]
     found = ranked_rows(logits).spread(np.array([low]), np.array([high]))[0]
-    assert found == pytest.approx(inside.std(), rel=1e-3)
+    # Segments are finest at the vocabulary's own end, and less fine where padding moves it.
+    assert found == pytest.approx(inside.std(), rel=1e-2 if padding else 1e-3)
 
 
 @settings(max_examples=30, deadline=None)

@@ -30,10 +30,11 @@ CUTOFFS: dict[str, tuple[str, ...]] = {
 
 def _grid(cutoffs: dict[str, tuple[str, ...]], engine: str | None) -> list[Rule]:
     steps = [""] + [f",{name}={value}" for name, values in cutoffs.items() for value in values]
+    # Rules of one temperature stand together: evaluated together they share cumulative masses.
     return [
         parse_rule(f"temperature={temperature:g}{step}", engine)
-        for step in steps
         for temperature in TEMPERATURES
+        for step in steps
     ]
 
 
@@ -52,7 +53,7 @@ def oracle_grid() -> list[Rule]:
     """Oracle size and oracle validity at every temperature of the paper, and oracle shape."""
     swept = [
         parse_rule(f"temperature={temperature:g},{oracle}")
-        for oracle in ("oracle_size", "oracle_validity")
         for temperature in TEMPERATURES
+        for oracle in ("oracle_size", "oracle_validity")
     ]
     return [*swept, parse_rule("oracle_shape")]

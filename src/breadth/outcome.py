@@ -129,7 +129,7 @@ def evaluate(probe: Probe, rules: Iterable[Rule | str]) -> Iterator[Outcome]:
 
 
 def outcomes(
-    trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule], *, memory: int = 256 * 2**20
+    trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule], *, memory: int = 64 * 2**20
 ) -> Iterator[Outcome]:
     """Apply rules to the distributions of a probe, in order.
 

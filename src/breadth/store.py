@@ -234,7 +234,7 @@ def _to_table(ranked: Ranked) -> pa.Table:
 class PrefixFile:
     """The distributions of a saved probe, read a row group at a time. Iterate as often as you like."""
 
-    def __init__(self, folder: Path, *, keep: int = 256 * 2**20) -> None:
+    def __init__(self, folder: Path, *, keep: int = 128 * 2**20) -> None:
         """Open the file; blocks stay in memory while they fit into `keep` bytes together."""
         self._path = folder / PREFIXES
         self._file, header = _open(self._path)
