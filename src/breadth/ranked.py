@@ -208,7 +208,8 @@ class Ranked:
     def _gap_sums(self) -> tuple[Floats, Floats]:
         """(b, k + 1) each, sums of the gaps and of their squares up to every knot."""
         head = self.head_logit.shape[1]
-        gap = self.knot_gap
+        # Forbidden tokens add nothing: no window holds them.
+        gap = np.where(self.knot_gap < FLOOR, self.knot_gap, 0.0)
         upper, drop = gap[:, head - 1 : -1], np.diff(gap[:, head - 1 :], axis=1)
         count = self.tail_count
         first = np.concatenate([gap[:, :head], count * (upper + drop / 2)], axis=1)
