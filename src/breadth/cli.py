@@ -25,6 +25,7 @@ app = typer.Typer(
     name="breadth",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help reads better at 80 columns
     help=(
         "Why does a language model keep giving the same few answers? breadth takes a prompt whose valid "
         "answers are known, reads the model's exact probability of each, and says what blocks the rest. "
