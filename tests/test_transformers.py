@@ -145,7 +145,6 @@ class TestEqualToPlainRuns:
         logp = plain(network("qwen3.5").module, tokens, trie)
         assert np.abs(walked(blocks, trie) - logp).max() < TOLERANCE
 
-
     @pytest.mark.parametrize("family", ["llama", "qwen3.5"])
     def test_nothing_but_the_root(self, family: str) -> None:
         trie = build_trie([(END,), (5,)], [0, 1], n_answers=2, end_tokens=[2])
