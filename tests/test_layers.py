@@ -23,6 +23,7 @@ LAYERS = [
     "tokenizer",
     "trie",
     "ranked",
+    "events",
     "mass",
     "rules",
     "measures",

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 import naive
 import strategies as some
 from breadth.errors import NumericalError
-from breadth.ranked import HEAD, NAMED, Ranked, event_ranks, rank_logits, segment_mean, tail_ranks
+from breadth.events import event_ranks
+from breadth.ranked import HEAD, NAMED, Ranked, rank_logits, segment_mean, tail_ranks
 from breadth.trie import build_trie
 
 ROOT_ONLY = build_trie([(0,)], [0], n_answers=1)

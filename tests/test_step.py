@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import naive
 import strategies as some
+from breadth.events import event_ranks
 from breadth.measures.step import local_curve, step_masses
-from breadth.ranked import event_ranks
 
 
 @settings(max_examples=60, deadline=None)

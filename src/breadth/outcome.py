@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from breadth.events import end_tokens, event_ranks
 from breadth.mass import Masses
 from breadth.measures import answers as measures
 from breadth.probe import Probe
-from breadth.ranked import Ranked, end_tokens, event_ranks
+from breadth.ranked import Ranked
 from breadth.rules import Rule, parse_rule
 from breadth.trie import Trie
 

@@ -1,16 +1,7 @@
-"""Decoding rules: an ordered pipeline of steps, as the engines apply them.
-
-Every step in use keeps a *window* of the ranking: the tokens at ranks low + 1 … high. Cutoffs move `high`
-up; typical sampling and XTC also move `low` down past the most likely tokens. Temperature multiplies the
-inverse temperature β and moves neither. So a rule, whatever its steps, ends as a window and a β at each
-prefix (XTC, which flips a coin, as a mixture of two), and everything else follows from cumulative mass.
-
-The order of the steps is the rule's: `temperature=3,min_p=0.1` and `min_p=0.1,temperature=3` differ.
-"""
+"""The decoding steps: each turns a window of the ranking into a smaller one, or into a mixture of two."""
 
 from __future__ import annotations
 
-import difflib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -21,63 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breadth.errors import RuleError
-from breadth.mass import Mass, Masses
+from breadth.mass import Masses
+from breadth.rules.window import Window
 
 __all__ = [
-    "ENGINES",
-    "ORACLES",
     "STEPS",
-    "Engine",
-    "Rule",
+    "EpsilonCutoff",
+    "EtaCutoff",
+    "ExactTopK",
+    "MinP",
     "Step",
-    "Window",
-    "default_rule",
-    "parse_rule",
-    "parse_rules",
+    "Temperature",
+    "TopH",
+    "TopK",
+    "TopNSigma",
+    "TopP",
+    "TypicalP",
+    "Xtc",
 ]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Window:
-    """What a rule keeps at each of b prefixes: ranks low + 1 … high, with probability ∝ exp(−β·gap).
-
-    Attributes:
-        beta: inverse temperature, > 0.
-        low: int64 (b,), 0 ≤ low.
-        high: int64 (b,), low < high ≤ n_finite.
-        weight: probability of this window in a mixture; 1 unless a step flips a coin.
-    """
-
-    beta: float
-    low: Ints
-    high: Ints
-    weight: float = 1.0
-
-    def cut(self, high: Ints) -> Window:
-        """This window with at most the ranks up to `high`, and at least its top token."""
-        return replace(self, high=np.maximum(np.minimum(self.high, high), self.low + 1))
-
-    def cumulative(self, masses: Masses) -> Mass:
-        """The block's cumulative mass, precise inside this window."""
-        return masses.at(self.beta, self.low)
-
-    def mass(self, masses: Masses) -> Floats:
-        """(b,), summed weight of the kept tokens, relative to the anchor of `cumulative`."""
-        mass = self.cumulative(masses)
-        return mass.upto(self.high) - mass.upto(self.low)
-
-    def log_mass(self, masses: Masses) -> Floats:
-        """(b,), ln of the kept tokens' summed weight: a kept token has ln q = −β·gap − this."""
-        anchor = self.cumulative(masses).anchor
-        return np.asarray(np.log(self.mass(masses)) - self.beta * anchor, dtype=np.float64)
-
-    def entropy(self, masses: Masses) -> Floats:
-        """(b,), entropy in nats of the distribution over the window."""
-        return self.cumulative(masses).entropy(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -109,7 +65,7 @@ class Step(ABC):
 
     def __str__(self) -> str:
         """The step as it is written in a rule."""
-        return f"{self.name}={_number(self.value)}"
+        return f"{self.name}={number_text(self.value)}"
 
     @property
     def is_neutral(self) -> bool:
@@ -125,7 +81,8 @@ class Step(ABC):
         """The windows that remain of `window`: one, or two of a mixture."""
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """The shortest text that reads back as the number: 1, 0.1, 1e-05."""
     text = repr(float(value))
     return text.removesuffix(".0")
 
@@ -413,7 +370,7 @@ class Xtc(Step):
 
     def __str__(self) -> str:
         """`xtc=threshold:probability`."""
-        return f"xtc={_number(self.value)}:{_number(self.probability)}"
+        return f"xtc={number_text(self.value)}:{number_text(self.probability)}"
 
     @property
     def is_neutral(self) -> bool:
@@ -456,181 +413,3 @@ STEPS: Mapping[str, type[Step]] = {
     )
 }
 """Every decoding step by its name."""
-
-ORACLES: Mapping[str, str] = {
-    "oracle_size": "keep as many top-ranked events as there are valid ones",
-    "oracle_validity": "keep the valid tokens only, with the model's probabilities",
-    "oracle_shape": "keep the valid tokens only, each in proportion to the answers below it",
-}
-"""Diagnostic rules that look at the trie, and what they keep [§4.3, §5.3]. They end a rule."""
-
-
-@dataclass(frozen=True)
-class Engine:
-    """The order in which an engine applies its steps, and what it does when told nothing.
-
-    Attributes:
-        order: step names, first to last.
-        defaults: the engine's default rule.
-        exact_top_k: whether top_k keeps exactly k tokens when several tie.
-    """
-
-    order: tuple[str, ...]
-    defaults: str
-    exact_top_k: bool = False
-
-
-ENGINES: Mapping[str, Engine] = {
-    "transformers": Engine(
-        order=(
-            "temperature",
-            "top_h",
-            "top_k",
-            "top_p",
-            "min_p",
-            "typical_p",
-            "epsilon_cutoff",
-            "eta_cutoff",
-        ),
-        defaults="temperature=1,top_k=50",
-    ),
-    "vllm": Engine(order=("temperature", "min_p", "top_k", "top_p"), defaults="temperature=1"),
-    "llama.cpp": Engine(
-        order=("top_n_sigma", "top_k", "typical_p", "top_p", "min_p", "xtc", "temperature"),
-        defaults="top_k=40,top_p=0.95,min_p=0.05,temperature=0.8",
-        exact_top_k=True,
-    ),
-}
-"""Engine presets. The steps that an engine lacks are refused under its name."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    """An ordered pipeline of decoding steps, perhaps ending in an oracle.
-
-    `str(rule)` is canonical: equal strings and engines are equal rules, and `parse_rule` reads it back.
-
-    Attributes:
-        steps: applied first to last.
-        oracle: a name in `ORACLES`, or None for a rule that an engine can run.
-        engine: the preset whose order and details it follows, or None: the order as written.
-    """
-
-    steps: tuple[Step, ...]
-    oracle: str | None = None
-    engine: str | None = None
-
-    def __str__(self) -> str:
-        """The rule as it is written: `temperature=1.5,min_p=0.1`."""
-        parts = [str(step) for step in self.steps]
-        if self.oracle:
-            parts.append(self.oracle)
-        return ",".join(parts)
-
-    @property
-    def family(self) -> str:
-        """What a front is drawn for: the steps' names without temperature, or `temperature` alone."""
-        names = [step.name for step in self.steps if step.name != "temperature"]
-        if self.oracle:
-            names.append(self.oracle)
-        return "+".join(names) or "temperature"
-
-    @property
-    def temperature(self) -> float:
-        """Product of all temperatures; 0 for a greedy rule."""
-        return math.prod(step.value for step in self.steps if isinstance(step, Temperature))
-
-    def windows(self, masses: Masses) -> list[Window]:
-        """What the steps keep at every prefix of a block; the weights of a mixture sum to 1."""
-        everything = masses.ranked.n_finite.astype(np.int64)
-        windows = [Window(1.0, np.zeros_like(everything), everything)]
-        for step in self.steps:
-            windows = [kept for window in windows for kept in step.apply(window, masses)]
-        return windows
-
-
-def parse_rule(text: str, engine: str | None = None) -> Rule:
-    """Read a rule such as `temperature=1.5,min_p=0.1`, an oracle, or the name of an engine preset.
-
-    Args:
-        text: steps joined by commas, applied left to right; an oracle may come last. The name of an
-            engine alone means that engine's default rule.
-        engine: a name in `ENGINES`: its order replaces the one written, and its details apply.
-
-    Raises:
-        RuleError: an unknown step or engine, a parameter missing or out of range, a step before an
-            oracle that is not temperature, or a step that the engine lacks.
-    """
-    text = text.strip()
-    if text in ENGINES:
-        return parse_rule(ENGINES[text].defaults, text)
-    if engine is not None and engine not in ENGINES:
-        raise RuleError(f"engine {engine!r} is unknown; choose one of {', '.join(ENGINES)}")
-    steps: list[Step] = []
-    oracle: str | None = None
-    for part in text.split(","):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if oracle:
-            raise RuleError(f"rule {text!r}: {oracle} must come last, but {name} follows it")
-        if name in ORACLES:
-            if equals:
-                raise RuleError(f"rule {text!r}: {name} takes no parameter")
-            oracle = name
-        elif name not in STEPS:
-            raise RuleError(f"rule {text!r}: {_unknown(name)}")
-        elif not value:
-            raise RuleError(f"rule {text!r}: {name} needs a value; it takes {STEPS[name].accepts}")
-        else:
-            steps.append(STEPS[name].parse(value))
-    if engine is not None:
-        steps = _in_engine_order(steps, engine, text)
-    if oracle and any(step.name != "temperature" for step in steps):
-        raise RuleError(f"rule {text!r}: only temperature may come before {oracle}")
-    kept = tuple(step for step in steps if not step.is_neutral)
-    rule = Rule(kept if kept or oracle else (Temperature(1.0),), oracle, engine)
-    if rule.temperature and not Temperature(rule.temperature).in_range():
-        raise RuleError(
-            f"rule {text!r}: its temperatures multiply to {rule.temperature:g}; temperature takes "
-            f"{Temperature.accepts}"
-        )
-    return rule
-
-
-def parse_rules(texts: list[str], engine: str | None = None) -> list[Rule]:
-    """Read several rules, in order."""
-    return [parse_rule(text, engine) for text in texts]
-
-
-def _unknown(name: str) -> str:
-    known = [*STEPS, *ORACLES, *ENGINES]
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}"
-    return f"{name or 'an empty step'} is unknown; {hint}"
-
-
-def _in_engine_order(steps: list[Step], engine: str, text: str) -> list[Step]:
-    preset = ENGINES[engine]
-    by_name: dict[str, Step] = {}
-    for step in steps:
-        if step.name not in preset.order:
-            raise RuleError(f"rule {text!r}: {engine} has no {step.name}; it has {', '.join(preset.order)}")
-        if step.name in by_name:
-            raise RuleError(f"rule {text!r}: {engine} applies {step.name} once, but it is given twice")
-        by_name[step.name] = step
-    ordered = [by_name[name] for name in preset.order if name in by_name]
-    if preset.exact_top_k:
-        ordered = [ExactTopK(step.value) if isinstance(step, TopK) else step for step in ordered]
-    return ordered
-
-
-def default_rule(generation: Mapping[str, float]) -> Rule:
-    """What `transformers` samples with when the caller says nothing: its defaults under the model's own.
-
-    Args:
-        generation: sampling settings of the model's generation config, by transformers' names; names
-            that are no step are ignored.
-    """
-    settings: dict[str, float] = {"temperature": 1.0, "top_k": 50.0}
-    settings |= {name: value for name, value in generation.items() if name in ENGINES["transformers"].order}
-    text = ",".join(f"{name}={_number(value)}" for name, value in settings.items())
-    return parse_rule(text, "transformers")
