@@ -191,6 +191,7 @@ def test_a_study_folder_holds_everything_and_is_reused(
         "probe",
         "rules.parquet",
         "rules.csv",
+        "families.csv",
         "diagnosis.json",
         "figures",
     }

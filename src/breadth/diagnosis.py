@@ -18,17 +18,14 @@ from typing import Any
 import numpy as np
 
 from breadth.measures import answers as measures
-from breadth.measures.frontier import best_at, frontier_area
+from breadth.measures.frontier import frontier_area
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.rules import default_rule, parse_rule
-from breadth.scores import Scores, points, samples_for
+from breadth.scores import FLOORS, Best, Scores, best_rule, points, samples_for
 from breadth.trie import END, Trie
 
-__all__ = ["FLOORS", "Best", "Diagnosis", "Leak", "diagnose", "leakiest", "uniform_law_diversity"]
-
-FLOORS = (0.95, 0.9, 0.8)
-"""Validities at which the best diversity is reported."""
+__all__ = ["Diagnosis", "Leak", "diagnose", "leakiest", "uniform_law_diversity"]
 
 ALMOST_NEVER = 0.05
 """A default validity below this is told before anything else."""
@@ -44,15 +41,6 @@ MUCH = 0.1
 
 MOST = 0.5
 """The share of the loss that makes a cause the main one."""
-
-
-@dataclass(frozen=True)
-class Best:
-    """The rule with the most diversity at a floor of validity."""
-
-    rule: str
-    validity: float
-    diversity: float
 
 
 @dataclass(frozen=True)
@@ -198,8 +186,8 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
         "top_share": float(np.exp(default.answer_logp[top] - log_validity))
         if np.isfinite(log_validity)
         else float("nan"),
-        "best": {floor: _best(usable, floor) for floor in FLOORS},
-        "best_cutoff": _best([row for row in usable if row.is_cutoff], FLOORS[0]),
+        "best": {floor: best_rule(usable, floor) for floor in FLOORS},
+        "best_cutoff": best_rule([row for row in usable if row.is_cutoff], FLOORS[0]),
         "area": frontier_area(*points(usable)),
         "oracle_size_validity": oracle_size.validity,
         "oracle_size_diversity": oracle_size.diversity,
@@ -210,11 +198,6 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
     draft = Diagnosis(**facts, bottleneck="", sentence="")
     bottleneck = _bottleneck(draft)
     return Diagnosis(**facts, bottleneck=bottleneck, sentence=_sentence(draft, bottleneck))
-
-
-def _best(tried: Sequence[Scores], floor: float) -> Best | None:
-    index = best_at(*points(tried), floor)
-    return None if index is None else Best(tried[index].rule, tried[index].validity, tried[index].diversity)
 
 
 def _bottleneck(facts: Diagnosis) -> str:

@@ -10,12 +10,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breadth.measures import answers as measures
-from breadth.measures.frontier import pareto_front
+from breadth.measures.frontier import best_at, frontier_area, pareto_front
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.rules import STEPS, Rule
 
-__all__ = ["SAMPLES", "SHARES", "Scores", "family_fronts", "points", "samples_for", "score", "score_rules"]
+__all__ = [
+    "FLOORS",
+    "SAMPLES",
+    "SHARES",
+    "Best",
+    "Scores",
+    "best_rule",
+    "family_fronts",
+    "family_rows",
+    "points",
+    "samples_for",
+    "score",
+    "score_rules",
+]
 
 SAMPLES = (1, 10, 100, 1000)
 """Sample counts at which the expected number of distinct answers is tabulated."""
@@ -111,6 +124,50 @@ def points(scores: Sequence[Scores]) -> tuple[NDArray[np.float64], NDArray[np.fl
         np.array([row.validity for row in scores], dtype=np.float64),
         np.array([row.diversity for row in scores], dtype=np.float64),
     )
+
+
+FLOORS = (0.95, 0.9, 0.8)
+"""Validities at which the best diversity is reported."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The rule with the most diversity at a floor of validity."""
+
+    rule: str
+    validity: float
+    diversity: float
+
+
+def best_rule(scores: Sequence[Scores], floor: float) -> Best | None:
+    """The most diverse of some rules whose validity is at least `floor`; None where none reaches it."""
+    index = best_at(*points(scores), floor)
+    return (
+        None if index is None else Best(scores[index].rule, scores[index].validity, scores[index].diversity)
+    )
+
+
+def family_rows(scores: Sequence[Scores]) -> list[dict[str, Any]]:
+    """One row per rule family: what it can do, swept over its own parameter and temperature [Fig. 6, 9].
+
+    Columns: `family`, `rules` tried, points on its `front`, `area` under the front, and for every floor in
+    `FLOORS` the best `diversity_at_FLOOR` and the `rule_at_FLOOR` that reaches it, None where none does.
+    """
+    rows = []
+    for family, front in family_fronts(scores).items():
+        members = [row for row in scores if row.family == family]
+        facts: dict[str, Any] = {
+            "family": family,
+            "rules": len(members),
+            "front": len(front),
+            "area": frontier_area(*points(members)),
+        }
+        for floor in FLOORS:
+            best = best_rule(members, floor)
+            facts[f"diversity_at_{floor}"] = best.diversity if best else None
+            facts[f"rule_at_{floor}"] = best.rule if best else None
+        rows.append(facts)
+    return sorted(rows, key=lambda row: -row["area"])
 
 
 def family_fronts(scores: Sequence[Scores]) -> dict[str, list[Scores]]:

@@ -31,7 +31,7 @@ from breadth.grid import default_grid, oracle_grid
 from breadth.models.base import Model
 from breadth.probe import Probe, take_probe
 from breadth.rules import Rule, default_rule
-from breadth.scores import Scores, score_rules
+from breadth.scores import Scores, family_rows, score_rules
 from breadth.task import Task
 
 __all__ = ["Unit", "run_unit", "unit_folder"]
@@ -141,6 +141,8 @@ def _write(unit: Unit, folder: Path) -> None:
         pq.write_table(table, path)
     with new_file(folder / "rules.csv") as path:
         pyarrow.csv.write_csv(table, path)
+    with new_file(folder / "families.csv") as path:
+        pyarrow.csv.write_csv(pa.Table.from_pylist(family_rows(unit.scores)), path)
     with new_file(folder / "diagnosis.json") as path:
         facts = {
             "model": unit.model,

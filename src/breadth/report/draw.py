@@ -14,7 +14,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from breadth.diagnosis import FLOORS
 from breadth.files import new_file, storage_errors
 from breadth.grid import TEMPERATURES
 from breadth.mass import Mass
@@ -26,7 +25,7 @@ from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.report import figures, style
 from breadth.rules import Rule, default_rule, parse_rule
-from breadth.scores import Scores, points, score_rules
+from breadth.scores import FLOORS, Scores, points, score_rules
 from breadth.study import Unit, unit_folder
 from breadth.trie import END
 

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from breadth import __version__
-from breadth.diagnosis import FLOORS, Best, Diagnosis
+from breadth.diagnosis import Diagnosis
 from breadth.encoding import Encoding
 from breadth.models.base import Model
 from breadth.rules import ENGINES, ORACLES, STEPS
-from breadth.scores import Scores
+from breadth.scores import FLOORS, Best, Scores
 from breadth.study import Unit
 from breadth.task import Task
 
