@@ -231,6 +231,14 @@ def test_two_tasks_that_would_share_a_folder_are_refused(breadth, tmp_path: Path
     assert_one_line(shown, 2, "would share a folder")
 
 
+def test_two_different_tasks_of_one_name_are_refused(breadth, tmp_path: Path) -> None:
+    (tmp_path / "1.yaml").write_text(TASK)
+    (tmp_path / "2.yaml").write_text(TASK.replace("blue", "green"))
+    files = ["-t", str(tmp_path / "1.yaml"), "-t", str(tmp_path / "2.yaml")]
+    shown = breadth("run", "-m", "smollm2-135m", *files, "-o", str(tmp_path / "out"))
+    assert_one_line(shown, 2, "would share a folder", "but differ")
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
     code = "import sys; sys.argv = ['breadth', 'ls', 'tasks']; from breadth.cli import main; main()"
     read, write = os.pipe()

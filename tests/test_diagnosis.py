@@ -59,6 +59,19 @@ def test_a_broken_end_is_told_as_the_end() -> None:
     )
 
 
+def test_an_end_of_several_tokens_is_the_end_too() -> None:
+    # No token begins with "uv", so that both letters are fixed tokens after the answer.
+    def says(text: str) -> dict[str, float]:
+        if not text:
+            return dict.fromkeys(toys.VALID, 1 / 6)
+        return {"v": 1.0} if text.endswith("u") else {"u": 0.3, "w": 0.7}
+
+    model = toys.ToyModel(toys.TOKENIZER, says, prompt=toys.PROMPT)
+    facts = run_unit(model, toys.letters_task(end="uv", eos_ends=False)).diagnosis
+    assert facts.validity == pytest.approx(0.3)
+    assert facts.bottleneck == "end"
+
+
 def test_almost_no_validity_is_told_first() -> None:
     facts = diagnosis(toys.mostly_invalid())
     assert facts.validity == pytest.approx(0.01)

@@ -130,6 +130,18 @@ def test_a_stop_that_no_token_begins_is_appended() -> None:
     assert both.trie.weight[0] == 2
 
 
+def test_a_stop_that_begins_with_another_adds_nothing() -> None:
+    model = Silent(PieceTokenizer("?", "a", "b", "#", "X"))
+    both = encode(task("a", "b", end=["#", "#X"], eos_ends=False), model)
+    assert spelled(both, model) == [[("a", "END")], [("b", "END")]]
+
+
+def test_stops_need_no_end_token_of_the_model() -> None:
+    model = Silent(PieceTokenizer("?", "a", "\n"))
+    model.end_tokens = ()
+    assert spelled(encode(task("a", end="\n"), model), model) == [[("a", "END")]]
+
+
 def test_a_stop_that_merges_with_the_answer_is_one_more_surface() -> None:
     model = Silent(PieceTokenizer("?", "a", "b", "\n", "a\n"))
     encoding = encode(task("a", "b", end="\n"), model)
@@ -280,7 +292,8 @@ def test_every_sequence_spells_its_answer_and_ends(
         "?", "a", "b", "c", " ", ".", "\n", *dict.fromkeys(set(pieces) - set("abc .\n"))
     )
     model = Silent(tokenizer)
-    stops = [] if end == "eos" else [end] if isinstance(end, str) else end
+    # Of two stops, one the start of the other, only the shorter can ever end an answer.
+    stops = [] if end == "eos" else [end] if isinstance(end, str) else ["\n"]
     eos_ends = eos_ends or not stops
     try:
         encoding = encode(task(*answers, end=end, eos_ends=eos_ends, delimiter=delimiter), model)

@@ -6,9 +6,11 @@ Exit status: 0 done, 2 the user's mistake, 1 ours or the machine's, 130 interrup
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -52,6 +54,8 @@ def _one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
             # The reader of our output has gone (`breadth ls tasks | head`): no error of ours.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
+        except OSError as error:
+            _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
         except MemoryError:
             _fail("out of memory; try a smaller task or model", 1)
         except Exception as error:
@@ -68,7 +72,8 @@ def _one_line_errors(command: Callable[P, R]) -> Callable[P, R]:
 
 
 def _fail(message: str, status: int) -> None:
-    sys.stdout.flush()
+    with suppress(OSError):
+        sys.stdout.flush()
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(status)
 
@@ -169,7 +174,7 @@ def run(
     tasks = [load_task(name) for name in task]
     arguments = _chat_arguments(chat_arg or [])
     if out is not None:
-        check_folders(out, [(name, each.name) for name in model for each in tasks])
+        check_folders(out, model, tasks)
     terminal = Terminal()
     units = []
     for name in model:
@@ -286,6 +291,10 @@ def _options(
 
 def main() -> None:
     """Entry point of the `breadth` command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or pipe that cannot show ≥ or Côte d'Ivoire gets an escape, not an error.
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except KeyboardInterrupt:

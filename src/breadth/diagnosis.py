@@ -23,7 +23,7 @@ from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.rules import default_rule, parse_rule
 from breadth.scores import FLOORS, Best, Scores, best_rule, points, samples_for
-from breadth.trie import END, Trie
+from breadth.trie import Trie
 
 __all__ = ["Diagnosis", "Leak", "diagnose", "leakiest", "uniform_law_diversity"]
 
@@ -87,8 +87,9 @@ class Diagnosis:
         uniform_diversity: diversity of the law that is uniform over the valid events at every prefix,
             the best that oracle size can be expected to give where siblings differ in size.
         ties: share of prefixes where a valid and an invalid token tie.
-        bottleneck: `end`, `order`, `shape` or `nothing`.
-        sentence: the diagnosis in words.
+        bottleneck: `end`, `order`, `shape`, `cutoff` (both are fine, but no one rule fits every step) or
+            `nothing`; None when only the user's own rules were tried, which cannot tell.
+        sentence: the diagnosis in words; None likewise.
     """
 
     answers: int
@@ -111,8 +112,8 @@ class Diagnosis:
     oracle_validity_diversity: float
     uniform_diversity: float
     ties: float
-    bottleneck: str
-    sentence: str
+    bottleneck: str | None
+    sentence: str | None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, NaN as None."""
@@ -149,12 +150,13 @@ def uniform_law_diversity(trie: Trie) -> float:
     return measures.diversity(trie.by_answer(trie.along_paths(edge)))
 
 
-def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
+def diagnose(probe: Probe, tried: Sequence[Scores], *, judge: bool = True) -> Diagnosis:
     """Diagnose a probe.
 
     Args:
         probe: one model on one task.
         tried: scores of the rules that may be recommended; oracles among them are passed over.
+        judge: whether `tried` is a grid wide enough to say what blocks.
     """
     rules = [
         default_rule(probe.provenance["generation"]),
@@ -164,11 +166,9 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
     default, oracle_size, oracle_validity = evaluate(probe, rules)
     usable = [row for row in tried if not row.is_oracle]
 
-    # Where an answer is complete: the parents of the end event.
     trie = probe.trie
-    complete = np.unique(trie.parent[trie.token == END])
     lost = default.leak.sum()
-    at_end = default.leak[complete].sum()
+    at_end = default.leak[trie.complete].sum()
     top = int(np.argmax(default.answer_logp))
     log_validity = measures.log_validity(default.answer_logp)
     facts: dict[str, Any] = {
@@ -195,7 +195,9 @@ def diagnose(probe: Probe, tried: Sequence[Scores]) -> Diagnosis:
         "uniform_diversity": uniform_law_diversity(trie),
         "ties": probe.ties,
     }
-    draft = Diagnosis(**facts, bottleneck="", sentence="")
+    draft = Diagnosis(**facts, bottleneck=None, sentence=None)
+    if not judge:
+        return draft
     bottleneck = _bottleneck(draft)
     return Diagnosis(**facts, bottleneck=bottleneck, sentence=_sentence(draft, bottleneck))
 
@@ -208,7 +210,7 @@ def _bottleneck(facts: Diagnosis) -> str:
     best = facts.best_cutoff
     if best is not None and best.diversity >= DIVERSE:
         return "nothing"
-    return "shape"
+    return "shape" if facts.oracle_validity_diversity < DIVERSE else "cutoff"
 
 
 def _sentence(facts: Diagnosis, bottleneck: str) -> str:
@@ -231,7 +233,7 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
             parts.append(
                 f"order is the bottleneck: even told how many valid tokens there are, a cutoff keeps "
                 f"validity {facts.oracle_size_validity:.2f} (oracle size), because invalid tokens rank "
-                "above valid ones, which no temperature and no cutoff can mend."
+                "above valid ones, so that no temperature and no cutoff gives all answers without them."
             )
             if facts.oracle_validity_diversity < MOST:
                 parts.append(
@@ -243,6 +245,16 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
                 f"{order_is_fine}, shape is the bottleneck: the mass piles up on few valid answers "
                 f"({facts.top_answer!r} alone gets {facts.top_share:.0%} of it), "
                 f"and {_best_words(facts.best_cutoff)}."
+            )
+        case "cutoff":
+            parts.append(
+                f"{order_is_fine}, and so is shape (valid answers alone have diversity "
+                f"{facts.oracle_validity_diversity:.2f}), but no one rule fits every step: "
+                f"{_best_words(facts.best_cutoff)}."
+            )
+        case _ if facts.validity < ALMOST_NEVER:
+            parts.append(
+                f"yet nothing blocks a better rule: {order_is_fine}, and {_best_words(facts.best_cutoff)}."
             )
         case _:
             parts.append(f"nothing blocks: {order_is_fine}, and {_best_words(facts.best_cutoff)}.")

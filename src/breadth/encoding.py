@@ -69,32 +69,35 @@ def encode(
     end_tokens, fixed_stops = _end_tokens(task, model)
 
     sequences: dict[tuple[int, ...], int] = {}
+    own_lengths: dict[tuple[int, ...], int] = {}
     spelled_by: dict[tuple[int, ...], str] = {}
     merged: list[str] = []
 
-    def add(sequence: tuple[int, ...], answer: int, spelling: str) -> None:
+    def add(sequence: tuple[int, ...], answer: int, spelling: str, own: int) -> None:
         if sequences.setdefault(sequence, answer) != answer:
             raise TaskError(
                 f"task {task.name}: the answers {spelled_by[sequence]!r} and {spelling!r} have the same "
                 "tokens; list one as a surface of the other, or drop it"
             )
         spelled_by[sequence] = spelling
+        own_lengths[sequence] = own
 
     spellings = [(index, text) for index in range(len(task.answers)) for text in task.spellings(index)]
     tokens_of = list(context.continue_with([spelling for _, spelling in spellings]))
     for (index, spelling), tokens in zip(spellings, tokens_of, strict=True):
         if task.end.is_none:
-            add(tokens, index, spelling)
+            add(tokens, index, spelling, len(tokens))
         elif end_tokens:
-            add((*tokens, END), index, spelling)
-    for stop in task.end.stops:
+            add((*tokens, END), index, spelling, len(tokens))
+    for stop in _needed_stops(task):
         stopped = context.continue_with([spelling + stop for _, spelling in spellings])
         for (index, spelling), alone, tokens in zip(spellings, tokens_of, stopped, strict=True):
             if tokens[: len(alone)] != alone:
+                # The answer's last token holds the stop too: it is complete only at the leaf.
                 merged.append(f"{spelling!r} before {stop!r}")
-                add(tokens, index, spelling)
+                add(tokens, index, spelling, len(tokens))
             elif stop in fixed_stops:
-                add(tokens, index, spelling)
+                add(tokens, index, spelling, len(alone))
     _check_size(len(sequences), max_sequences)
 
     warnings = list(task.warnings())
@@ -109,6 +112,7 @@ def encode(
         list(sequences.values()),
         n_answers=len(task.answers),
         end_tokens=end_tokens,
+        own_lengths=list(own_lengths.values()),
     )
     return Encoding(text, context.prompt, chat, context.delimiter, trie, tuple(warnings))
 
@@ -140,19 +144,17 @@ def _prompt_text(task: Task, model: Model, arguments: Mapping[str, Any]) -> tupl
 
 def _end_tokens(task: Task, model: Model) -> tuple[list[int], frozenset[str]]:
     """The tokens that end an answer, and the stops that no single token can begin."""
-    ends: set[int] = set()
-    if task.end.eos:
-        ends.update(model.end_tokens)
-        if not ends:
-            raise TaskError(
-                f"task {task.name} ends with eos, but {model.name} names no end token; use a stop string"
-            )
+    ends = set(model.end_tokens if task.end.eos else ())
+    if task.end.eos and not ends and not task.end.stops:
+        raise TaskError(
+            f"task {task.name} ends with eos, but {model.name} names no end token; use a stop string"
+        )
     fixed = set()
     tokenizer = model.tokenizer
     vocabulary = (
         [tokenizer.token_bytes(token) for token in range(tokenizer.vocab_size)] if task.end.stops else []
     )
-    for stop in task.end.stops:
+    for stop in _needed_stops(task):
         begins = stop.encode()
         starting = [token for token, text in enumerate(vocabulary) if text.startswith(begins)]
         if starting:
@@ -160,6 +162,12 @@ def _end_tokens(task: Task, model: Model) -> tuple[list[int], frozenset[str]]:
         else:
             fixed.add(stop)
     return sorted(ends), frozenset(fixed)
+
+
+def _needed_stops(task: Task) -> list[str]:
+    """The stops but those that begin with another: the shorter one ends the answer first."""
+    stops = task.end.stops
+    return [stop for stop in stops if not any(stop != other and stop.startswith(other) for other in stops)]
 
 
 class _Context:

@@ -27,8 +27,7 @@ def storage_errors(path: Path) -> Iterator[None]:
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """A temporary path to write to; renamed to `path` when the block ends well, removed when it does not."""
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path), _parent_of(path):
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -44,8 +43,7 @@ def new_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """A temporary folder that takes the place of `path` when the block ends well."""
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with storage_errors(path), _parent_of(path):
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
             yield temporary
@@ -54,6 +52,20 @@ def new_folder(path: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+@contextmanager
+def _parent_of(path: Path) -> Iterator[None]:
+    """The folder of `path`; made if it is not there, and if it was made for nothing removed again."""
+    is_new = not path.parent.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # somebody else may have put something into it
+                path.parent.rmdir()
+        raise
 
 
 def _replace_folder(new: Path, path: Path) -> None:

@@ -105,7 +105,7 @@ class Probe:
 
 
 def probe_key(model: Model, task: Task, encoding: Encoding) -> str:
-    """A hash of everything that determines a probe's numbers."""
+    """A hash of everything that determines a probe's numbers, and of what is read from it beside them."""
     trie = encoding.trie
     digest = hashlib.sha256()
     facts = {
@@ -114,7 +114,8 @@ def probe_key(model: Model, task: Task, encoding: Encoding) -> str:
         "model": dict(model.identity),
         "tokenizer": model.tokenizer.fingerprint,
         "prompt": list(encoding.prompt),
-        "answers": list(task.answers),
+        "task": [task.name, task.hash],
+        "generation": dict(model.generation),
         "end_tokens": trie.end_tokens.tolist(),
     }
     digest.update(json.dumps(facts, sort_keys=True).encode())
@@ -179,7 +180,10 @@ def _reusable(folder: Path, key: str) -> Probe | None:
     try:
         if store.read_header(folder).get("key") != key:
             return None
-        return open_probe(folder)
+        probe = open_probe(folder)
+        for _ in probe.blocks:  # damage shows only where it is read, and then is told too late
+            pass
+        return probe
     except ProbeError:
         return None  # absent, damaged or of another schema: it is taken again
 

@@ -290,8 +290,9 @@ def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, 
     if not np.isfinite(ascending[:, -1]).all():
         bad = int(np.flatnonzero(~np.isfinite(ascending[:, -1]))[0])
         tokens = trie.path(int(nodes[bad]))
+        where = f"after the answer tokens {tokens}" if tokens else "at an answer's first token"
         raise NumericalError(
-            f"the model's logits are unusable after the answer tokens {tokens}: the largest is "
+            f"the model's logits are unusable {where}: the largest is "
             f"{ascending[bad, -1]}, a finite number is needed; try dtype float32"
         )
 

@@ -73,6 +73,7 @@ def write_trie(
         "depth": trie.depth,
         "weight": trie.weight,
         "answer": trie.answer,
+        "complete": trie.complete,
     }
     metadata = {**header, "end_tokens": trie.end_tokens.tolist(), "n_answers": trie.n_answers}
     _write(pa.table(columns), folder / TRIE, metadata)

@@ -11,6 +11,7 @@ OUT/
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,7 @@ from breadth.grid import default_grid, oracle_grid
 from breadth.models.base import Model
 from breadth.probe import Probe, take_probe
 from breadth.rules import Rule, default_rule
-from breadth.scores import Scores, family_rows, score_rules
+from breadth.scores import SAMPLES, Scores, family_rows, score_rules
 from breadth.task import Task
 
 __all__ = ["Unit", "run_unit", "unit_folder"]
@@ -46,12 +47,14 @@ class Unit:
         rules: the rules asked for, or the default grid and the oracles.
         scores: one row per rule, in order.
         folder: where it is kept; None if it is not.
+        has_grid: whether the rules are the default grid, wide enough for a diagnosis.
     """
 
     probe: Probe
     rules: Sequence[Rule]
     scores: Sequence[Scores]
     folder: Path | None
+    has_grid: bool = True
 
     @property
     def model(self) -> str:
@@ -65,8 +68,8 @@ class Unit:
 
     @cached_property
     def diagnosis(self) -> Diagnosis:
-        """What blocks, with the numbers that decide it."""
-        return diagnose(self.probe, self.scores)
+        """What blocks, with the numbers that decide it; with rules of the user's own only the numbers."""
+        return diagnose(self.probe, self.scores, judge=self.has_grid)
 
     def rows(self) -> list[dict[str, Any]]:
         """One plain dict per rule, for JSON: names, numbers and provenance."""
@@ -127,9 +130,10 @@ def run_unit(
         max_sequences=max_sequences,
         progress=progress,
     )
+    has_grid = rules is None
     if rules is None:
         rules = [default_rule(probe.provenance["generation"]), *default_grid(engine), *oracle_grid()]
-    unit = Unit(probe, rules, list(score_rules(probe, rules)), folder)
+    unit = Unit(probe, rules, list(score_rules(probe, rules)), folder, has_grid)
     if folder:
         _write(unit, folder)
     return unit
@@ -153,6 +157,36 @@ def _write(unit: Unit, folder: Path) -> None:
         path.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+SCORES_SCHEMA = pa.schema(
+    [
+        pa.field("model", pa.string()),
+        pa.field("task", pa.string()),
+        pa.field("rule", pa.string()),
+        pa.field("engine", pa.string()),
+        pa.field("family", pa.string()),
+        *(
+            pa.field(name, pa.float64())
+            for name in (
+                "temperature",
+                "validity",
+                "diversity",
+                "recall",
+                "precision",
+                "event_precision",
+                "hill_0",
+                "hill_2",
+                "hill_inf",
+            )
+        ),
+        pa.field("cut_in_tail", pa.bool_()),
+        pa.field("answers", pa.int64()),
+        pa.field("prefixes", pa.int64()),
+        *(pa.field(f"distinct_{n}", pa.float64()) for n in SAMPLES),
+    ]
+)
+"""Columns of `rules.parquet`, the same whatever the rules, so that runs can be put together."""
+
+
 def scores_table(unit: Unit) -> pa.Table:
     """The scores as a tidy table: one row per rule, the distinct counts as columns `distinct_n`."""
     flat = []
@@ -160,16 +194,22 @@ def scores_table(unit: Unit) -> pa.Table:
         distinct = row.pop("distinct")
         row.pop("provenance")
         flat.append(row | {f"distinct_{n}": value for n, value in distinct.items()})
-    return pa.Table.from_pylist(flat)
+    return pa.Table.from_pylist(flat, schema=SCORES_SCHEMA)
 
 
-def check_folders(out: Path, names: Sequence[tuple[str, str]]) -> None:
-    """Refuse two different (model, task) pairs that would share a folder."""
-    seen: dict[Path, tuple[str, str]] = {}
-    for model, task in names:
-        other = seen.setdefault(unit_folder(out, model, task), (model, task))
-        if other != (model, task):
+def check_folders(out: Path, models: Sequence[str], tasks: Sequence[Task]) -> None:
+    """Refuse an output folder that cannot be one, and models or tasks whose results would share a folder.
+
+    Raises:
+        InputError: names the file, or the two that clash.
+    """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file; a folder, or the name of a new one, is needed")
+    seen: dict[Path, tuple[str, Task]] = {}
+    for model, task in itertools.product(models, tasks):
+        other_model, other_task = seen.setdefault(unit_folder(out, model, task.name), (model, task))
+        if (other_model, other_task.hash) != (model, task.hash) or other_task.name != task.name:
             raise InputError(
-                f"{model} on {task} and {other[0]} on {other[1]} would share a folder under {out}; "
-                "rename one task or model"
+                f"{model} on {task.name} and {other_model} on {other_task.name} would share a folder under "
+                f"{out}, but differ; rename one task or model"
             )

@@ -14,7 +14,7 @@ Message = Mapping[str, str]
 class Tokenizer(Protocol):
     """Text to token ids and back, exactly.
 
-    Two laws hold for every implementation, and `tests/test_laws.py` checks them:
+    Two laws hold for every implementation, and `tests/test_hf_tokenizer.py` checks them:
 
     * `b"".join(map(token_bytes, encode(text))) == text.encode()` for every text the tokeniser can express;
     * `encode` is a pure function of its text.

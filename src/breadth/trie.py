@@ -46,6 +46,8 @@ class Trie:
         weight: float64 (n,), N(u): how many answers extend this node. An answer with s sequences gives
             each of them 1/s, so `weight[0]` is the number of answers.
         answer: int32 (n,), at a leaf the index of the answer it spells, −1 at an inner node.
+        complete: bool (n,), whether the text of an answer is complete at this prefix, so that only its end
+            is missing; False at leaves.
         n_answers: number of answers |V|.
         end_tokens: int32 (e,), ascending: the tokens that the event `END` stands for.
     """
@@ -55,6 +57,7 @@ class Trie:
     depth: NDArray[np.int32]
     weight: NDArray[np.float64]
     answer: NDArray[np.int32]
+    complete: NDArray[np.bool_]
     n_answers: int
     end_tokens: NDArray[np.int32]
 
@@ -156,6 +159,7 @@ def build_trie(
     *,
     n_answers: int,
     end_tokens: Sequence[int] = (),
+    own_lengths: Sequence[int] | None = None,
 ) -> Trie:
     """Build the trie of finished sequences.
 
@@ -164,6 +168,8 @@ def build_trie(
         answer: for every sequence the index of its answer, 0 … n_answers − 1.
         n_answers: |V|; every answer has at least one sequence.
         end_tokens: the tokens that `END` stands for; needed when a sequence ends in it.
+        own_lengths: for every sequence the number of tokens that spell the answer itself; what follows is
+            its end. If not given, all but a last `END`.
 
     Raises:
         TaskError: two sequences are equal, or one sequence starts another: then a finished answer could
@@ -176,6 +182,7 @@ def build_trie(
     token: list[int] = [ROOT]
     depth: list[int] = [0]
     leaf_answer: list[int] = [-1]
+    complete: list[bool] = [False]
     weight: list[float] = [0.0]
     path: list[int] = [0]  # ids of the nodes on the way to the sequence before
     previous: tuple[int, ...] | None = None
@@ -195,15 +202,19 @@ def build_trie(
                 )
         elif not sequence:
             raise TaskError("an answer without tokens needs an end: use end: eos or a stop string")
+        own = own_lengths[index] if own_lengths else len(sequence) - (sequence[-1] == END)
         del path[common + 1 :]
         for position in range(common, len(sequence)):
             parent.append(path[-1])
             token.append(sequence[position])
             depth.append(position + 1)
             leaf_answer.append(-1)
+            complete.append(False)
             weight.append(0.0)
             path.append(len(parent) - 1)
         leaf_answer[path[-1]] = answer[index]
+        for node in path[own:-1]:
+            complete[node] = True
         mass = float(share[answer[index]])
         for node in path:
             weight[node] += mass
@@ -215,6 +226,7 @@ def build_trie(
         depth=np.array(depth, dtype=np.int32),
         weight=np.array(weight, dtype=np.float64),
         answer=np.array(leaf_answer, dtype=np.int32),
+        complete=np.array(complete, dtype=np.bool_),
         n_answers=n_answers,
         end_tokens=np.unique(np.asarray(end_tokens, dtype=np.int32)),
     )

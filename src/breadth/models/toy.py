@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,8 @@ class ToyModel(Model):
         self.vocab_size = tokenizer.vocab_size
         self.end_tokens = tuple(sorted(tokenizer.special_tokens))
         self.generation: Mapping[str, float] = {}
-        self.identity = {"model": name, "kind": "toy"}
+        # A function cannot be told from another by its text: no probe of one toy is taken for another's.
+        self.identity = {"model": name, "kind": "toy", "tables": uuid.uuid4().hex}
         self.prompt = prompt
         self.distribution = distribution
 

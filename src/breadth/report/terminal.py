@@ -126,7 +126,8 @@ class Terminal:
         self.out.print(table)
         for unit in units:
             self.out.print()
-            self.out.print(Text(f"{unit.model} on {unit.task}: ", style="bold") + unit.diagnosis.sentence)
+            name = Text(f"{unit.model} on {unit.task}: ", style="bold")
+            self.out.print(name + (unit.diagnosis.sentence or ""))
             for line in _details(unit.diagnosis):
                 self.out.print(f"  {line}")
 

@@ -153,5 +153,9 @@ def default_rule(generation: Mapping[str, float]) -> Rule:
     """
     settings: dict[str, float] = {"temperature": 1.0, "top_k": 50.0}
     settings |= {name: value for name, value in generation.items() if name in ENGINES["transformers"].order}
+    settings["top_k"] = max(settings["top_k"], 0.0)  # some write −1 for "all", as vLLM does
     text = ",".join(f"{name}={number_text(value)}" for name, value in settings.items())
-    return parse_rule(text, "transformers")
+    try:
+        return parse_rule(text, "transformers")
+    except RuleError as error:
+        raise RuleError(f"the model's own generation config cannot be followed: {error}") from None
