@@ -118,6 +118,16 @@ def test_check_warns_and_refuses(breadth, tmp_path: Path) -> None:
         ),
         (["--model", "smollm2-135m", "--task", "us-states", "--engine", "tgi"], ["'tgi'", "llama.cpp"]),
         (["--model", "smollm2-135m", "--task", "us-states", "--chat-arg", "x"], ["NAME=VALUE"]),
+        (
+            ["--model", "smollm2-135m", "--task", "us-states", "--chat-arg", "tokenize=true"],
+            ["tokenize is set by breadth"],
+        ),
+        (
+            ["--model", "smollm2-135m", "--task", "us-states", "--rule", "vllm", "--engine", "transformers"],
+            ["'vllm' is that engine's default"],
+        ),
+        (["--model", "smollm2-135m", "--task", "us-states", "--out", ""], ["--out is empty"]),
+        (["--model", "smollm2-135m", "--task", "{space}"], ["ends in a space", "into the delimiter"]),
         (["--model", "smollm2-135m", "--task", "us-states", "--dtype", "float8"], ["float8", "float32"]),
         (["--model", "smollm2-135m", "--task", "us-states", "--device", "abacus"], ["abacus", "cpu"]),
         (["--model", "gemma3-270m", "--task", "{chat}"], ["gemma3-270m has no chat template"]),
@@ -133,7 +143,9 @@ def test_the_users_mistakes_are_one_line(
 ) -> None:
     chat = tmp_path / "chat.yaml"
     chat.write_text(TASK.replace("chat: false", "chat: true"))
-    shown = breadth("run", *(argument.format(chat=chat) for argument in arguments))
+    space = tmp_path / "space.yaml"
+    space.write_text(TASK.replace("colour:", "colour: ").replace('delimiter: " "', 'delimiter: ""'))
+    shown = breadth("run", *(argument.format(chat=chat, space=space) for argument in arguments))
     assert_one_line(shown, 2, *parts)
 
 
@@ -239,10 +251,47 @@ def test_two_different_tasks_of_one_name_are_refused(breadth, tmp_path: Path) ->
     assert_one_line(shown, 2, "would share a folder", "but differ")
 
 
+@pytest.mark.model
+def test_only_a_grid_gives_a_verdict(breadth, task_file: str) -> None:
+    shown = breadth("run", "-m", "smollm2-135m", "-t", task_file, "--json", "-r", "temperature=1")
+    (facts,) = json.loads(shown.out)["diagnoses"]
+    assert facts["bottleneck"] is None
+    assert facts["sentence"] is None
+    assert 0 <= facts["oracle_size_validity"] <= 1
+
+
+def test_an_output_folder_that_is_a_file_is_refused_at_once(breadth, tmp_path: Path, task_file: str) -> None:
+    out = tmp_path / "out"
+    out.write_text("mine")
+    shown = breadth("run", "-m", "smollm2-135m", "-t", task_file, "-o", str(out))
+    assert_one_line(shown, 2, "is a file")
+    assert out.read_text() == "mine"
+
+
+def run_python(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    code = f"import sys; sys.argv = ['breadth', *{arguments!r}]; from breadth.cli import main; main()"
+    return subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, check=False, **options)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = run_python("show", "us-states", stdout=full)
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr
+    assert b"bug in breadth" not in done.stderr
+
+
+def test_a_terminal_without_unicode_gets_escapes() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = run_python("show", "countries-africa", stdout=subprocess.PIPE, env=environment)
+    assert done.returncode == 0
+    assert b"C\\xf4te d'Ivoire" in done.stdout
+
+
 def test_a_reader_that_leaves_is_no_error() -> None:
-    code = "import sys; sys.argv = ['breadth', 'ls', 'tasks']; from breadth.cli import main; main()"
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, check=False)
+    done = run_python("ls", "tasks", stdout=write)
     os.close(write)
     assert done.stderr == b""

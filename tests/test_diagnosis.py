@@ -80,6 +80,19 @@ def test_almost_no_validity_is_told_first() -> None:
     )
 
 
+def test_seldom_valid_but_well_ranked_is_no_contradiction() -> None:
+    # Valid letters on top and even, but almost all the mass lies in a long flat tail.
+    first = dict.fromkeys(toys.VALID, 0.0008) | dict.fromkeys(toys.INVALID, 0.0004)
+    filler = "".join(chr(0x4E00 + index) for index in range(2500))
+    tokenizer = toys.ToyTokenizer(toys.VALID + toys.INVALID + toys.PROMPT + filler)
+    model = toys.ToyModel(tokenizer, lambda text: {"<end>": 1.0} if text else first, prompt=toys.PROMPT)
+    model.generation = {"top_k": 0}
+    facts = diagnosis(model)
+    assert facts.validity == pytest.approx(0.0048)
+    assert facts.bottleneck == "nothing"
+    assert "look at the prompt before anything else. Yet nothing blocks a better rule" in str(facts.sentence)
+
+
 def test_a_model_that_never_answers_is_diagnosed_too() -> None:
     never = toys.model({"u": 1.0} | dict.fromkeys(toys.VALID, 0.0))
     facts = diagnosis(never)

@@ -81,6 +81,32 @@ def test_a_damaged_probe_is_taken_again(tmp_path: Path) -> None:
     assert len(open_probe(folder).blocks) == 7
 
 
+def test_damage_that_shows_only_when_read_is_noticed_too(tmp_path: Path) -> None:
+    model, folder = counting(), tmp_path / "probe"
+    take_probe(model, toys.letters_task(), folder)
+    file = folder / "prefixes.parquet"
+    content = bytearray(file.read_bytes())
+    content[4:200] = bytes(196)
+    file.write_bytes(content)
+    probe = take_probe(model, toys.letters_task(), folder)
+    assert model.asked == 14
+    assert sum(len(block) for block in probe.blocks) == 7
+
+
+def test_a_new_generation_config_is_not_overlooked(tmp_path: Path) -> None:
+    model = counting()
+    take_probe(model, toys.letters_task(), tmp_path / "probe")
+    model.generation = {"temperature": 0.6}
+    probe = take_probe(model, toys.letters_task(), tmp_path / "probe")
+    assert probe.provenance["generation"] == {"temperature": 0.6}
+
+
+def test_two_toys_never_share_a_probe(tmp_path: Path) -> None:
+    first = take_probe(toys.model({"a": 1.0}, name="toy"), toys.letters_task(), tmp_path / "probe")
+    second = take_probe(toys.model({"b": 1.0}, name="toy"), toys.letters_task(), tmp_path / "probe")
+    assert first.provenance["key"] != second.provenance["key"]
+
+
 def test_nan_logits_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
     class Broken(ToyModel):
         def next_logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
@@ -92,6 +118,9 @@ def test_nan_logits_are_one_line_and_leave_nothing(tmp_path: Path) -> None:
         take_probe(model, toys.letters_task(), tmp_path / "probe")
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+    with pytest.raises(NumericalError):
+        take_probe(model, toys.letters_task(), tmp_path / "out" / "unit" / "probe")
+    assert [path.name for path in tmp_path.rglob("*")] == ["out"]
 
 
 def test_an_interruption_leaves_the_old_probe(tmp_path: Path) -> None:
@@ -132,6 +161,11 @@ def test_ties_between_valid_and_invalid_tokens_are_counted() -> None:
 
     assert share(toys.healthy()) == 0  # valid tokens tie with one another, and that is no matter
     assert share(toys.model({"a": 0.5, "u": 0.5})) == pytest.approx(1 / 7)
+    # An end token that is not the best one ties with nothing that matters.
+    tokenizer = toys.ToyTokenizer(toys.VALID + toys.INVALID + toys.PROMPT, control=("<end>", "<stop>"))
+    ends = {"<end>": 0.5, "<stop>": 0.25, "u": 0.25}
+    even = dict.fromkeys(toys.VALID, 1 / 6)
+    assert share(toys.ToyModel(tokenizer, lambda text: ends if text else even, prompt=toys.PROMPT)) == 0
 
 
 def test_a_probe_is_immutable() -> None:

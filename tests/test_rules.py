@@ -374,3 +374,9 @@ def test_temperatures_may_not_multiply_out_of_range() -> None:
     with pytest.raises(RuleError, match="temperature"):
         parse_rule("temperature=1000,temperature=1000")
     assert parse_rule("temperature=1000,temperature=0.01").temperature == pytest.approx(10)
+
+
+def test_a_generation_config_of_another_spelling() -> None:
+    assert str(default_rule({"top_k": -1, "temperature": 0.6})) == "temperature=0.6"
+    with pytest.raises(RuleError, match="the model's own generation config cannot be followed: top_p=7"):
+        default_rule({"top_p": 7})

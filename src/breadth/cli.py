@@ -86,12 +86,20 @@ class Listable(StrEnum):
     RULES = "rules"
 
 
+RESERVED = frozenset({"conversation", "tokenize", "add_generation_prompt", "chat_template", "return_tensors"})
+"""Arguments of the function that fills a chat template, not of the template."""
+
+
 def _chat_arguments(pairs: list[str]) -> dict[str, Any]:
     import yaml
 
     arguments = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
+        if name in RESERVED:
+            raise InputError(
+                f"--chat-arg {pair!r}: {name} is set by breadth; give what the template itself takes"
+            )
         if not equals or not name:
             raise InputError(f"--chat-arg {pair!r}: expected NAME=VALUE, for example enable_thinking=false")
         try:
@@ -131,7 +139,7 @@ def run(
         typer.Option(help="Apply the steps in this engine's order: transformers, vllm or llama.cpp."),
     ] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out", "-o", help="Folder for probes, tables and figures. Without it nothing is kept."
         ),
@@ -173,8 +181,11 @@ def run(
         parse_rules(["temperature=1"], engine)  # refuse an unknown engine before any work
     tasks = [load_task(name) for name in task]
     arguments = _chat_arguments(chat_arg or [])
-    if out is not None:
-        check_folders(out, model, tasks)
+    if out == "":
+        raise InputError("--out is empty; name a folder")
+    folder = Path(out) if out is not None else None
+    if folder:
+        check_folders(folder, model, tasks)
     terminal = Terminal()
     units = []
     for name in model:
@@ -193,7 +204,7 @@ def run(
                     loaded,
                     each,
                     rules,
-                    out=out,
+                    out=folder,
                     engine=engine,
                     template_arguments=arguments,
                     max_sequences=max_sequences,
@@ -201,20 +212,22 @@ def run(
                 )
             terminal.warnings(unit)
             units.append(unit)
-    if out is not None and figures:
+    if folder and figures:
         from breadth.report.draw import draw_study, draw_unit
 
         with terminal.status("drawing figures"):
             for unit in units:
                 if unit.folder:
                     draw_unit(unit, unit.folder / "figures")
-            draw_study(units, out / "figures")
+            draw_study(units, folder / "figures")
     if json_output:
         terminal.json(units)
     else:
         terminal.tables(units, rules_given=rules is not None)
-        if out is not None:
-            terminal.say(f"Written to {out}: a folder per model and task with its probe, tables and figures.")
+        if folder:
+            terminal.say(
+                f"Written to {folder}: a folder per model and task with its probe, tables and figures."
+            )
 
 
 @app.command()
@@ -254,6 +267,10 @@ def check(
         int, typer.Option(min=1, help="Refuse tasks with more token sequences than this.")
     ] = 200_000,
     chat_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the chat template.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Allow the model's repository to run its own code.")
+    ] = False,
 ) -> None:
     """Check a task file, and with --model how that model's tokeniser reads it; the model is not run."""
     from breadth.catalog import load_task
@@ -267,7 +284,12 @@ def check(
         from breadth.models.load import load_model
 
         arguments = _chat_arguments(chat_arg or [])
-        loaded_model = load_model(model, template_arguments=arguments)
+        loaded_model = load_model(
+            model,
+            revision=revision,
+            template_arguments=arguments,
+            trust_remote_code=trust_remote_code,
+        )
         encoding = encode(loaded, loaded_model, template_arguments=arguments, max_sequences=max_sequences)
         terminal.checked_encoding(loaded, loaded_model, encoding)
 

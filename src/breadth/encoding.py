@@ -190,6 +190,11 @@ class _Context:
             encoded = self.tokenizer.encode([self.text + self.delimiter + text for text in batch])
             for text, tokens in zip(batch, encoded, strict=True):
                 if tuple(tokens[:n_prompt]) != self._bare:
+                    if self.text.endswith(" "):
+                        raise TokenizationError(
+                            f"the prompt ends in a space ({self.text[-12:]!r}), which the tokeniser joins "
+                            f"with the answer {text!r}; put the space into the delimiter instead"
+                        )
                     raise TokenizationError(
                         f"the tokeniser merges the prompt's end {self.text[-12:]!r} with the answer "
                         f"{text!r}: the prompt's tokens must stay the same; move its last characters into "

@@ -94,13 +94,15 @@ class Probe:
         """Share of prefixes where a valid and an invalid token have exactly the same logit."""
         tied = 0
         for block in self.blocks:
-            # Valid tokens of a row with one logit stand at the same `valid_above`: are they all that tie?
+            # Tokens of a row with one logit stand at the same `valid_above`. An event stands where its best
+            # token does; is what ties with it valid too?
+            best = np.diff(block.valid_node, prepend=-1) != 0
             order = np.lexsort((block.valid_above, block.valid_row))
             row, above = block.valid_row[order], block.valid_above[order]
             first = np.concatenate([[True], (np.diff(row) != 0) | (np.diff(above) != 0)])
             group = np.cumsum(first) - 1
             n_valid = np.bincount(group)[group]
-            tied += len(np.unique(row[block.valid_ties[order] > n_valid]))
+            tied += len(np.unique(row[best[order] & (block.valid_ties[order] > n_valid)]))
         return tied / len(self.blocks)
 
 

@@ -140,8 +140,10 @@ class Terminal:
         table.add_column("answers", justify="right")
         table.add_column("what")
         for entry in catalog.entries():
-            table.add_row(entry.name, f"{entry.answers:,}", entry.description)
+            takes = f"\ntakes {entry.parameters}" if entry.parameters else ""
+            table.add_row(entry.name, f"{entry.answers:,}", entry.description + takes)
         self.out.print(table)
+        self.out.print("\nParameters follow a colon: digits:length=3,end=5")
 
     def list_models(self) -> None:
         """The bundled models, and what else `--model` takes."""
@@ -224,7 +226,8 @@ def _details(facts: Diagnosis) -> Iterator[str]:
     reach = []
     for share, count in facts.samples_for.items():
         reach.append(f"{share:.0%} of the answers: " + (f"{count:,}" if count else "never"))
-    yield f"samples needed at the default rule for {'; '.join(reach)}"
+    short = f" (it can give only {facts.reachable:.0%} of them)" if facts.reachable < 1 else ""
+    yield f"samples needed at the default rule for {'; '.join(reach)}{short}"
     if facts.leaks:
         leak = facts.leaks[0]
         where = f"after {visible(leak.prefix)!r}" if leak.prefix else "at the first token"

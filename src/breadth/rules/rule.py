@@ -83,10 +83,29 @@ def parse_rule(text: str, engine: str | None = None) -> Rule:
             oracle that is not temperature, or a step that the engine lacks.
     """
     text = text.strip()
-    if text in ENGINES:
-        return parse_rule(ENGINES[text].defaults, text)
     if engine is not None and engine not in ENGINES:
         raise RuleError(f"engine {engine!r} is unknown; choose one of {', '.join(ENGINES)}")
+    if text in ENGINES:
+        if engine not in (None, text):
+            raise RuleError(f"rule {text!r} is that engine's default and cannot follow {engine!r} too")
+        return parse_rule(ENGINES[text].defaults, text)
+    steps, oracle = _parse_steps(text)
+    if engine is not None:
+        steps = _in_engine_order(steps, engine, text)
+    if oracle and any(step.name != "temperature" for step in steps):
+        raise RuleError(f"rule {text!r}: only temperature may come before {oracle}")
+    kept = tuple(step for step in steps if not step.is_neutral)
+    rule = Rule(kept if kept or oracle else (Temperature(1.0),), oracle, engine)
+    if rule.temperature and not Temperature(rule.temperature).in_range():
+        raise RuleError(
+            f"rule {text!r}: its temperatures multiply to {rule.temperature:g}; temperature takes "
+            f"{Temperature.accepts}"
+        )
+    return rule
+
+
+def _parse_steps(text: str) -> tuple[list[Step], str | None]:
+    """The steps in the order written, and the oracle that ends them, if any."""
     steps: list[Step] = []
     oracle: str | None = None
     for part in text.split(","):
@@ -103,18 +122,7 @@ def parse_rule(text: str, engine: str | None = None) -> Rule:
             raise RuleError(f"rule {text!r}: {name} needs a value; it takes {STEPS[name].accepts}")
         else:
             steps.append(STEPS[name].parse(value))
-    if engine is not None:
-        steps = _in_engine_order(steps, engine, text)
-    if oracle and any(step.name != "temperature" for step in steps):
-        raise RuleError(f"rule {text!r}: only temperature may come before {oracle}")
-    kept = tuple(step for step in steps if not step.is_neutral)
-    rule = Rule(kept if kept or oracle else (Temperature(1.0),), oracle, engine)
-    if rule.temperature and not Temperature(rule.temperature).in_range():
-        raise RuleError(
-            f"rule {text!r}: its temperatures multiply to {rule.temperature:g}; temperature takes "
-            f"{Temperature.accepts}"
-        )
-    return rule
+    return steps, oracle
 
 
 def parse_rules(texts: list[str], engine: str | None = None) -> list[Rule]:
