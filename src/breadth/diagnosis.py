@@ -242,9 +242,9 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
                 )
         case "shape":
             parts.append(
-                f"{order_is_fine}, shape is the bottleneck: the mass piles up on few valid answers "
-                f"({facts.top_answer!r} alone gets {facts.top_share:.0%} of it), "
-                f"and {_best_words(facts.best_cutoff)}."
+                f"{order_is_fine}, shape is the bottleneck: among valid answers alone diversity is "
+                f"{facts.oracle_validity_diversity:.2f} ({facts.top_answer!r} gets {facts.top_share:.0%} of the "
+                f"valid mass), and {_best_words(facts.best_cutoff)}."
             )
         case "cutoff":
             parts.append(
