@@ -17,7 +17,8 @@ from breadth.outcome import outcomes
 from breadth.probe import take_probe
 from breadth.rules import Rule
 
-TASKS = {"us-states-fewshot": "< 0.5 s", "digits-fewshot:length=3": "≤ half the pass"}
+# For fewer than 500 prefixes the time counts, for more the share of the model's pass.
+TASKS = {"us-states-fewshot": ("< 0.5", ""), "digits-fewshot:length=3": ("", "≤ 0.5")}
 SAMPLE = 12  # prefixes on which the processors are timed; their time is linear in prefixes
 
 
@@ -53,7 +54,7 @@ def run() -> list[Row]:
     rules = paper_grid()
     with_oracles = [*rules, *oracle_grid()]
     rows = []
-    for name, target in TASKS.items():
+    for name, (seconds, share) in TASKS.items():
         task = load_task(name)
         encoding = encode(task, model)
         walk(model, encoding)
@@ -67,8 +68,8 @@ def run() -> list[Row]:
         rows += [
             Row(f"{name}: prefixes", len(probe.trie.prefixes)),
             Row(f"{name}: rules and oracles", len(with_oracles)),
-            Row(f"{name}: grid and oracles", grid_time, "s", target),
-            Row(f"{name}: grid and oracles / model pass", grid_time / model_time, "×"),
+            Row(f"{name}: grid and oracles", grid_time, "s", seconds),
+            Row(f"{name}: grid and oracles / model pass", grid_time / model_time, "×", share),
             Row(f"{name}: transformers' processors / grid", peer / paper_time, "×", "≥ 50"),
         ]
     return rows

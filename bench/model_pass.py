@@ -73,7 +73,9 @@ def run() -> list[Row]:
         peer, size = harness_time(model, task, encoding)
         rows += [
             Row(f"{name}: answers", len(task.answers)),
+            Row(f"{name}: tokens of the prompt, which the peer runs for every request", len(encoding.prompt)),
             Row(f"{name}: prefixes", len(encoding.trie.prefixes)),
+            # Below 1 because an answer's last token is read off its parent's distribution and never run.
             Row(f"{name}: tokens computed / (prompt + unique trie tokens)", computed / unique, "", "≤ 1.05"),
             Row(f"{name}: pass and sketch", seconds, "s"),
             Row(f"{name}: share of the matrix-product rate", operations / seconds / 1e9 / rate),

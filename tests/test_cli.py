@@ -240,7 +240,7 @@ def test_two_tasks_that_would_share_a_folder_are_refused(breadth, tmp_path: Path
         (tmp_path / f"{name[1]}.yaml").write_text(TASK.replace("colours", name))
     files = [option for path in sorted(tmp_path.glob("*.yaml")) for option in ("-t", str(path))]
     shown = breadth("run", "-m", "smollm2-135m", *files, "-o", str(tmp_path / "out"))
-    assert_one_line(shown, 2, "would share a folder")
+    assert_one_line(shown, 2, "would share the folder")
 
 
 def test_two_different_tasks_of_one_name_are_refused(breadth, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_two_different_tasks_of_one_name_are_refused(breadth, tmp_path: Path) ->
     (tmp_path / "2.yaml").write_text(TASK.replace("blue", "green"))
     files = ["-t", str(tmp_path / "1.yaml"), "-t", str(tmp_path / "2.yaml")]
     shown = breadth("run", "-m", "smollm2-135m", *files, "-o", str(tmp_path / "out"))
-    assert_one_line(shown, 2, "would share a folder", "but differ")
+    assert_one_line(shown, 2, "two different tasks named colours would share")
 
 
 @pytest.mark.model

@@ -243,8 +243,8 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
         case "shape":
             parts.append(
                 f"{order_is_fine}, shape is the bottleneck: among valid answers alone diversity is "
-                f"{facts.oracle_validity_diversity:.2f} ({facts.top_answer!r} gets {facts.top_share:.0%} of the "
-                f"valid mass), and {_best_words(facts.best_cutoff)}."
+                f"{facts.oracle_validity_diversity:.2f} ({facts.top_answer!r} gets {facts.top_share:.0%} of "
+                f"the valid mass), and {_best_words(facts.best_cutoff)}."
             )
         case "cutoff":
             parts.append(
@@ -259,7 +259,7 @@ def _sentence(facts: Diagnosis, bottleneck: str) -> str:
         case _:
             parts.append(f"nothing blocks: {order_is_fine}, and {_best_words(facts.best_cutoff)}.")
     if bottleneck != "nothing" and best is not None:
-        if best.diversity < 1.5 / facts.answers < MOST:
+        if facts.answers > 1 and best.diversity < 1.2 / facts.answers:
             parts.append(
                 f"beware: the rule at validity ≥ {FLOORS[0]} gets there by repeating one answer "
                 f"(1/{facts.answers} = {1 / facts.answers:.2g})."

@@ -48,7 +48,7 @@ def encode(
     template_arguments: Mapping[str, Any] | None = None,
     max_sequences: int = MAX_SEQUENCES,
 ) -> Encoding:
-    """Tokenise a task for a model: canonical segmentation, in context [spec: when an answer is complete].
+    """Tokenise a task for a model: the canonical segmentation, in context.
 
     Args:
         task: prompt, answers and their end.

@@ -209,7 +209,9 @@ def check_folders(out: Path, models: Sequence[str], tasks: Sequence[Task]) -> No
     for model, task in itertools.product(models, tasks):
         other_model, other_task = seen.setdefault(unit_folder(out, model, task.name), (model, task))
         if (other_model, other_task.hash) != (model, task.hash) or other_task.name != task.name:
+            both = f"{model} on {task.name} and {other_model} on {other_task.name}"
+            if task.name == other_task.name and model == other_model:
+                both = f"two different tasks named {task.name}"
             raise InputError(
-                f"{model} on {task.name} and {other_model} on {other_task.name} would share a folder under "
-                f"{out}, but differ; rename one task or model"
+                f"{both} would share the folder {unit_folder(out, model, task.name)}; rename one"
             )

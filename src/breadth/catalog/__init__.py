@@ -43,7 +43,7 @@ def entries() -> Iterator[Entry]:
         parameters = ""
         if name in FAMILIES:
             signature = inspect.signature(FAMILIES[name]).parameters.values()
-            parameters = ",".join(f"{p.name}={p.default}" for p in signature if p.default is not None)
+            parameters = ",".join(p.name if p.default is None else f"{p.name}={p.default}" for p in signature)
         yield Entry(name, len(task.answers), task.description, parameters)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
+from breadth.errors import StorageError
 from breadth.files import new_file
 
 __all__ = ["cache_folder", "file_sha256", "known_sha256"]
@@ -24,11 +26,7 @@ def file_sha256(path: Path) -> str:
 
 
 def known_sha256(path: Path, cache: Path) -> str:
-    """SHA-256 of a large file, read again only when its size or its time of change differs.
-
-    Raises:
-        StorageError: the cache folder cannot be written.
-    """
+    """SHA-256 of a large file, read again only when its size or its time of change differs."""
     path = path.resolve()
     state = path.stat()
     stamp = [str(path), state.st_size, state.st_mtime_ns]
@@ -40,6 +38,7 @@ def known_sha256(path: Path, cache: Path) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # never hashed, or the note is damaged: it is written anew
     digest = file_sha256(path)
-    with new_file(note) as temporary:
+    # Only a note to save time: a cache that cannot be written does not stop a model that can be read.
+    with suppress(StorageError), new_file(note) as temporary:
         temporary.write_text(json.dumps({"stamp": stamp, "sha256": digest}), encoding="utf-8")
     return digest

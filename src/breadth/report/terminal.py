@@ -124,6 +124,7 @@ class Terminal:
                 _number(facts.oracle_size_validity),
             )
         self.out.print(table)
+        self.out.print("default rule: the transformers preset under the model's own generation config")
         for unit in units:
             self.out.print()
             name = Text(f"{unit.model} on {unit.task}: ", style="bold")
