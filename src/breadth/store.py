@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -257,11 +258,12 @@ class PrefixFile:
 
     def _block(self, index: int) -> Ranked:
         if index in self._kept:
-            return self._kept[index]
+            # A copy without what was derived from the columns: that is larger than they are.
+            return replace(self._kept[index])
         with _reading(self._path):
             ranked = _from_table(self._file.read_row_group(index), self.vocab_size)
         if ranked.nbytes <= self._room:
-            self._kept[index] = ranked
+            self._kept[index] = replace(ranked)
             self._room -= ranked.nbytes
         return ranked
 
