@@ -196,12 +196,13 @@ class Terminal:
     def checked_encoding(self, task: Task, model: Model, encoding: Encoding) -> None:
         """How a model's tokeniser reads a task."""
         trie = encoding.trie
-        ends = len(trie.end_tokens)
+        n = len(trie.end_tokens)
+        ends = f"{n} token{'s' * (n > 1)} can end an answer" if n else "an answer needs no end"
         template = "through the chat template" if encoding.chat else "raw, without a chat template"
         self.out.print(
             f"{model.name}: prompt of {len(encoding.prompt)} tokens, {template}; "
             f"{len(trie.leaves):,} sequences over {len(trie.prefixes):,} prefixes, at most "
-            f"{trie.depth.max()} events deep; {ends} token{'s' * (ends != 1)} can end an answer"
+            f"{trie.depth.max()} events deep; {ends}"
         )
         self.out.print(f"prompt ends in {visible(encoding.prompt_text[-60:])!r}")
         for leaf in trie.leaves[:3]:
