@@ -16,7 +16,9 @@ Logits, not log-probabilities, are kept because a float32 logit is exactly what 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -56,8 +58,9 @@ training never saw lie. Without it the normaliser at temperature 5 is off by 2e-
 FLOOR = 1e6
 """Largest gap kept at a knot, in nats: weighs 0 in float64 up to temperature 1000. Stands in for inf."""
 
-SORTED_AT_ONCE = 2**22
-"""Logits sorted at once: bounds the memory that sorting takes beside the block itself."""
+SORTED_AT_ONCE = 2**19
+"""Logits sorted at once, 2 MB of them: they stay in the processor's cache, and little memory is taken beside
+the block itself."""
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -275,11 +278,13 @@ def rank_logits(
         NumericalError: a logit is NaN or +inf, or a row has no finite logit.
     """
     size = max(1, SORTED_AT_ONCE // logits.shape[1])
-    blocks = [
-        _rank_rows(nodes[first : first + size], logits[first : first + size], trie, head, named)
-        for first in range(0, len(nodes), size)
-    ]
-    return blocks[0] if len(blocks) == 1 else Ranked.concatenate(blocks)
+    slices = [slice(first, first + size) for first in range(0, len(nodes), size)]
+    if len(slices) == 1:
+        return _rank_rows(nodes, logits, trie, head, named)
+    # Sorting and summing leave the interpreter's lock, so that threads share the work.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        blocks = pool.map(lambda rows: _rank_rows(nodes[rows], logits[rows], trie, head, named), slices)
+        return Ranked.concatenate(list(blocks))
 
 
 def _rank_rows(nodes: Ints, logits: NDArray[np.float32], trie: Trie, head: int, named: int) -> Ranked:
@@ -401,7 +406,8 @@ def _top_tokens(
     logits: NDArray[np.float32], head_logit: NDArray[np.float32], named: int
 ) -> NDArray[np.int32]:
     """Ids of the `named` highest-ranked tokens of every row."""
-    row, token = np.nonzero(logits >= head_logit[:, named - 1 : named])
+    # One flat search is several times as fast as one by row and column.
+    row, token = np.divmod(np.flatnonzero(logits >= head_logit[:, named - 1 : named]), logits.shape[1])
     order = np.lexsort((token, -logits[row, token], row))
     first = np.searchsorted(row, np.arange(len(logits)))
     top: NDArray[np.int64] = token[order][first[:, None] + np.arange(named)]
