@@ -86,7 +86,8 @@ def test_the_ideal_is_uniform_and_always_valid(size: int, n: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(answer_logps())
 def test_the_curve_rises_and_flattens(logp: NDArray[np.float64]) -> None:
-    found, ideal = measures.distinct_curve(logp, range(0, 40))
+    found = measures.expected_distinct(logp, range(0, 40))
+    ideal = measures.ideal_distinct(len(logp), range(0, 40))
     assert found.shape == ideal.shape == (40,)
     assert found[0] == ideal[0] == 0
     assert found[1] == pytest.approx(measures.validity(logp))

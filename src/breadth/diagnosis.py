@@ -6,6 +6,7 @@ Three things can be wrong, and they need different cures:
 * *order*: invalid tokens rank above valid ones, so that no cutoff separates them;
 * *shape*: the valid tokens are on top, but a few of them hold the mass.
 
+Where all three are fine, what is left is that no one *cutoff* rule fits every step, or nothing at all.
 Which it is, is read off exact numbers only, and the sentence cites the ones that decide.
 """
 
@@ -22,7 +23,7 @@ from breadth.measures.frontier import frontier_area
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.rules import default_rule, parse_rule
-from breadth.scores import FLOORS, Best, Scores, best_rule, points, samples_for
+from breadth.scores import FLOORS, Best, Scores, best_rule, plain, points, samples_for
 from breadth.trie import Trie
 
 __all__ = ["Diagnosis", "Leak", "diagnose", "leakiest", "uniform_law_diversity"]
@@ -117,15 +118,8 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, NaN as None."""
-        return {name: _plain(value) for name, value in asdict(self).items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+        facts: dict[str, Any] = plain(asdict(self))
+        return facts
 
 
 def leakiest(probe: Probe, outcome: Outcome, count: int = 5) -> list[Leak]:

@@ -162,12 +162,19 @@ def _group(trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule]) -> list[
             if edges.tail_rows.any():
                 tail[index].append(ranked.node[edges.tail_rows])
     result = []
-    for index, rule in enumerate(rules):
-        logp, uniform, event = columns[index]
-        outcome = Outcome(trie, rule, logp, uniform, event, cut_in_tail=False)
-        cut = any(np.isfinite(outcome.reach_logp[nodes]).any() for nodes in tail[index])
-        result.append(Outcome(trie, rule, logp, uniform, event, cut_in_tail=cut) if cut else outcome)
+    for rule, (logp, uniform, event), nodes in zip(rules, columns, tail, strict=True):
+        cut = bool(nodes) and bool(np.isfinite(trie.along_paths(logp)[np.concatenate(nodes)]).any())
+        result.append(Outcome(trie, rule, logp, uniform, event, cut_in_tail=cut))
     return result
+
+
+def _log_sums(values: Floats, first: Ints) -> Floats:
+    """ln Σ exp over the stretches of a column that begin at `first`; −inf where a stretch has only −inf."""
+    top = np.maximum.reduceat(values, first)
+    top = np.where(np.isfinite(top), top, 0.0)
+    length = np.diff(first, append=len(values))
+    with np.errstate(divide="ignore"):
+        return np.log(np.add.reduceat(np.exp(values - np.repeat(top, length)), first)) + top
 
 
 class _Events:
@@ -177,6 +184,7 @@ class _Events:
         self.ranked = ranked
         self.trie = trie
         self.row, self.child, self.rank = event_ranks(ranked, trie)
+        self.row_start = np.searchsorted(self.row, np.arange(len(ranked)))
         self.first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
         self.n_tokens = np.diff(self.first, append=len(ranked.valid_node))
         self.n_allowed = np.add.reduceat(np.isfinite(ranked.valid_gap), self.first, dtype=np.int64)
@@ -199,19 +207,7 @@ class _Events:
         """ln Σ exp over the tokens of each event."""
         if len(self.first) == len(token_logp):
             return token_logp
-        top = np.maximum.reduceat(token_logp, self.first)
-        shift = np.where(np.isfinite(top), top, 0.0)
-        total = np.add.reduceat(np.exp(token_logp - np.repeat(shift, self.n_tokens)), self.first)
-        with np.errstate(divide="ignore"):
-            return np.log(total) + shift
-
-    def _log_total(self, event_logp: Floats) -> Floats:
-        """(b,), ln Σ exp over the events of each row."""
-        start = np.searchsorted(self.row, np.arange(len(self.ranked)))
-        top = np.maximum.reduceat(event_logp, start)
-        top = np.where(np.isfinite(top), top, 0.0)  # the model forbids every valid token
-        with np.errstate(divide="ignore"):
-            return np.log(np.add.reduceat(np.exp(event_logp - top[self.row]), start)) + top
+        return _log_sums(token_logp, self.first)
 
     def _under_windows(self, rule: Rule, masses: Masses) -> _Edges:
         ranked, row = self.ranked, self.ranked.valid_row
@@ -273,12 +269,13 @@ class _Events:
 
     def _oracle_validity(self, temperature: float) -> _Edges:
         if temperature == 0:
-            best = np.minimum.reduceat(self.rank, np.searchsorted(self.row, np.arange(len(self.ranked))))
+            best = np.minimum.reduceat(self.rank, self.row_start)
             logp = np.where(self.rank == best[self.row], 0.0, -np.inf)
         else:
             weight = self._log_sum(-self.ranked.valid_gap / temperature)
-            total = self._log_total(weight)[self.row]
-            logp = np.where(np.isfinite(total), weight - np.where(np.isfinite(total), total, 0.0), -np.inf)
+            total = _log_sums(weight, self.row_start)[self.row]
+            # Where the model forbids every valid token there is nothing to share out: all stay at −inf.
+            logp = weight - np.where(np.isfinite(total), total, 0.0)
         return self._all_valid(logp, self.n_allowed)
 
     def _oracle_shape(self) -> _Edges:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,10 @@ __all__ = [
     "Best",
     "Scores",
     "best_rule",
+    "by_family",
     "family_fronts",
     "family_rows",
+    "plain",
     "points",
     "samples_for",
     "score",
@@ -77,13 +79,23 @@ class Scores:
         """Whether the rule keeps the top of the ranking at every prefix, as typical_p and xtc do not."""
         return all(STEPS[name].is_cutoff for name in self.family.split("+") if name in STEPS)
 
+    @property
+    def label(self) -> str:
+        """The rule as a person tells it from others: with the engine that it follows."""
+        return f"{self.rule} [{self.engine}]" if self.engine else self.rule
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, NaN as None."""
-        plain = {name: _plain(value) for name, value in vars(self).items() if name != "distinct"}
-        return plain | {"distinct": {str(n): _plain(value) for n, value in self.distinct.items()}}
+        facts: dict[str, Any] = plain(asdict(self))
+        return facts
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as JSON takes it: keys are text, and a number that is not finite is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
@@ -154,12 +166,12 @@ def family_rows(scores: Sequence[Scores]) -> list[dict[str, Any]]:
     `FLOORS` the best `diversity_at_FLOOR` and the `rule_at_FLOOR` that reaches it, None where none does.
     """
     rows = []
-    for family, front in family_fronts(scores).items():
-        members = [row for row in scores if row.family == family]
+    fronts = family_fronts(scores)
+    for family, members in by_family(scores).items():
         facts: dict[str, Any] = {
             "family": family,
             "rules": len(members),
-            "front": len(front),
+            "front": len(fronts[family]),
             "area": frontier_area(*points(members)),
         }
         for floor in FLOORS:
@@ -170,12 +182,17 @@ def family_rows(scores: Sequence[Scores]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row["area"])
 
 
-def family_fronts(scores: Sequence[Scores]) -> dict[str, list[Scores]]:
-    """The Pareto front of every rule family: validity falls, diversity rises along each [Fig. 6]."""
+def by_family(scores: Sequence[Scores]) -> dict[str, list[Scores]]:
+    """The scores of every rule family, families and members in the order they come."""
     families: dict[str, list[Scores]] = {}
     for row in scores:
         families.setdefault(row.family, []).append(row)
+    return families
+
+
+def family_fronts(scores: Sequence[Scores]) -> dict[str, list[Scores]]:
+    """The Pareto front of every rule family: validity falls, diversity rises along each [Fig. 6]."""
     return {
         family: [members[index] for index in pareto_front(*points(members))]
-        for family, members in families.items()
+        for family, members in by_family(scores).items()
     }

@@ -7,8 +7,6 @@ small for float64 is still a validity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -160,8 +158,3 @@ def samples_for_distinct(answer_logp: Floats, share: float) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if found(middle) else (middle, high)
     return high
-
-
-def distinct_curve(answer_logp: Floats, samples: Sequence[int]) -> tuple[Floats, Floats]:
-    """`expected_distinct` beside `ideal_distinct` at the same sample counts."""
-    return expected_distinct(answer_logp, samples), ideal_distinct(len(answer_logp), samples)

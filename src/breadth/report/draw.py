@@ -20,12 +20,12 @@ from breadth.mass import Mass
 from breadth.measures.answers import expected_distinct, ideal_distinct, log_validity
 from breadth.measures.frontier import best_at, frontier_area, pareto_front
 from breadth.measures.step import step_masses
-from breadth.outcome import Outcome, outcomes
+from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.report import figures, style
 from breadth.rules import Rule, default_rule, parse_rule
-from breadth.scores import FLOORS, Scores, points, score_rules
+from breadth.scores import FLOORS, by_family, points, score_rules
 from breadth.study import Unit, unit_folder
 from breadth.trie import END
 
@@ -182,7 +182,7 @@ def _outcomes(unit: Unit) -> _Seen:
         *best.values(),
         *(parse_rule(f"temperature={value:g}") for value in SHOWN_TEMPERATURES),
     ]
-    found = list(outcomes(unit.probe.trie, unit.probe.blocks, rules))
+    found = list(evaluate(unit.probe, rules))
     return _Seen(
         default=found[0],
         best=dict(zip(best, found[1 : 1 + len(best)], strict=True)),
@@ -216,12 +216,12 @@ def _frontier_columns(unit: Unit) -> dict[str, NDArray[Any]]:
     """Every rule tried, by series: the front first, in its order; series of rules best first."""
     usable = [row for row in unit.scores if not row.is_oracle]
     if len(usable) <= FEW_RULES:
-        series = [("rule", name, [row]) for name, row in {_rule_name(row): row for row in usable}.items()]
+        series = [("rule", name, [row]) for name, row in {row.label: row for row in usable}.items()]
     else:
-        series = [("rule", family, rows) for family, rows in _by_family(usable)]
+        series = [("rule", family, rows) for family, rows in by_family(usable).items()]
         series.sort(key=lambda each: -frontier_area(*points(each[2])))
     oracles = [row for row in unit.scores if row.is_oracle]
-    series += [("oracle", family, rows) for family, rows in _by_family(oracles)]
+    series += [("oracle", family, rows) for family, rows in by_family(oracles).items()]
     drawn: list[tuple[Any, ...]] = []
     for kind, name, rows in series:
         front = pareto_front(*points(rows)).tolist()
@@ -232,17 +232,6 @@ def _frontier_columns(unit: Unit) -> dict[str, NDArray[Any]]:
     drawn.append(("default", "default", facts.rule, facts.validity, facts.diversity, False))
     names = ("kind", "series", "rule", "validity", "diversity", "on_front")
     return dict(zip(names, map(np.array, zip(*drawn, strict=True)), strict=True))
-
-
-def _rule_name(row: Scores) -> str:
-    return f"{row.rule} [{row.engine}]" if row.engine else row.rule
-
-
-def _by_family(rows: Sequence[Scores]) -> list[tuple[str, list[Scores]]]:
-    families: dict[str, list[Scores]] = {}
-    for row in rows:
-        families.setdefault(row.family, []).append(row)
-    return list(families.items())
 
 
 def _answers(unit: Unit, seen: _Seen, save: _Saver) -> None:

@@ -250,14 +250,9 @@ def _rules_table(unit: Unit) -> Table:
     for name in ("validity", "diversity", "recall", "precision", "distinct in 100"):
         table.add_column(name, justify="right")
     for scores in unit.scores:
-        table.add_row(_rule_name(scores), *_cells(scores))
+        tail = " (cut in the sketched tail)" if scores.cut_in_tail else ""
+        table.add_row(scores.label + tail, *_cells(scores))
     return table
-
-
-def _rule_name(scores: Scores) -> str:
-    engine = f" [{scores.engine}]" if scores.engine else ""
-    tail = " (cut in the sketched tail)" if scores.cut_in_tail else ""
-    return f"{scores.rule}{engine}{tail}"
 
 
 def _cells(scores: Scores) -> list[str]:
