@@ -31,6 +31,27 @@ class EndTokens(NamedTuple):
     gap: Floats
     best: NDArray[np.bool_]
 
+    def mass_beyond(self, rank: Ints, row: Ints, beta: float) -> Floats:
+        """What a cutoff of the event ranking keeps below its last token: the end's other tokens.
+
+        Args:
+            rank: int64 (m,), rank of the last kept token.
+            row: int64 (m,), its row.
+            beta: inverse temperature, > 0.
+
+        Returns:
+            float64 (m,), summed weight exp(−β·gap) of the end tokens ranked below, 0 where the end's best
+            token is not kept itself.
+        """
+        n_rows = int(max(row.max(initial=-1), self.row.max(initial=-1))) + 1
+        start = np.searchsorted(self.row, np.arange(n_rows + 1))
+        summed = np.concatenate([[0.0], np.cumsum(np.exp(-beta * self.gap))])
+        # One searchsorted over all rows: a key orders by row, then by rank.
+        span = int(max(rank.max(initial=0), self.rank.max(initial=0))) + 1
+        above = np.searchsorted(self.row * span + self.rank, row * span + rank, side="right")
+        beyond = summed[start[row + 1]] - summed[above]
+        return np.asarray(np.where(above > start[row], beyond, 0.0))
+
 
 def end_tokens(ranked: Ranked, trie: Trie) -> EndTokens:
     """Where the end tokens stand, also at prefixes where no answer stops."""

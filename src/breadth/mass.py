@@ -22,6 +22,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+ALL = slice(None)
+
+
 def bisect_rows(rows: Floats, value: Floats, *, side: str) -> Ints:
     """`numpy.searchsorted` row by row: `rows` (b, k) ascending, `value` (b,); returns (b,) in 0 … k."""
     n_rows, n_columns = rows.shape
@@ -43,7 +46,7 @@ class Mass:
     """Weights exp(−β·gap) of a block's tokens, summed along the ranking.
 
     A gap is the number of nats that a token's logit lies below the top one, so the top token weighs 1
-    and a probability is a weight over a sum of weights. All arguments and results have shape (b,).
+    and a probability is a weight over a sum of weights. Arguments and results have shape (b,), one entry a row.
 
     Args:
         ranked: the block.
@@ -61,7 +64,8 @@ class Mass:
         self.head = ranked.head_logit.shape[1]
         self._ends = ranked.knot_rank[self.head :]
         self._stride = len(ranked.knot_rank) + 1
-        self._base = np.arange(len(ranked)) * self._stride
+        self._rows = np.arange(len(ranked))
+        self._base = self._rows * self._stride
 
     @cached_property
     def _weight(self) -> Floats:
@@ -105,16 +109,17 @@ class Mass:
         segment = np.searchsorted(self._ends, rank)
         return segment, self._start(segment)
 
-    def upto(self, rank: Ints) -> Floats:
-        """Mass of the top `rank` tokens, 0 … n_finite."""
-        rank = np.minimum(rank, self.ranked.n_finite)
-        mass = self._cumulative.ravel()[self._base + np.minimum(rank, self.head)]
+    def upto(self, rank: Ints, row: Ints | slice = ALL) -> Floats:
+        """Mass of the top `rank` tokens, 0 … n_finite, of every row or of rows chosen one by one."""
+        rank = np.minimum(rank, self.ranked.n_finite[row])
+        mass = self._cumulative.ravel()[self._base[row] + np.minimum(rank, self.head)]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
+            at = self._rows[row][deep]
             segment, first = self._segment(rank[deep])
-            upper, drop, count = self._tail_at(deep, segment)
+            upper, drop, count = self._tail_at(at, segment)
             part = (rank[deep] - first) / count
-            mass[deep] = self._cumulative[deep, self.head + segment]
+            mass[deep] = self._cumulative[at, self.head + segment]
             mass[deep] += upper * segment_mean(self.beta * drop * part) * part * count
         return mass
 
@@ -155,15 +160,16 @@ class Mass:
         """The rank that a tail segment starts after."""
         return np.where(segment > 0, self._ends[segment - 1], self.head)
 
-    def gap_at(self, rank: Ints) -> Floats:
-        """Gap of the token at `rank`, 1 … n_finite."""
+    def gap_at(self, rank: Ints, row: Ints | slice = ALL) -> Floats:
+        """Gap of the token at `rank`, 1 … n_finite, of every row or of rows chosen one by one."""
         knots = self.gap
-        gap: Floats = knots[np.arange(len(knots)), np.minimum(rank, self.head) - 1]
+        gap: Floats = knots[self._rows[row], np.minimum(rank, self.head) - 1]
         deep = np.flatnonzero(rank > self.head)
         if len(deep):
+            at = self._rows[row][deep]
             segment, first = self._segment(rank[deep])
-            _, drop, count = self._tail_at(deep, segment)
-            upper = knots[deep, self.head - 1 + segment]
+            _, drop, count = self._tail_at(at, segment)
+            upper = knots[at, self.head - 1 + segment]
             gap[deep] = upper + drop * (rank[deep] - first) / count
         return gap
 

@@ -15,7 +15,7 @@ from breadth.measures import answers as measures
 from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.rules import Rule, parse_rule
-from breadth.trie import Trie
+from breadth.trie import Trie, log_sums
 
 __all__ = ["Outcome", "evaluate", "outcomes"]
 
@@ -168,15 +168,6 @@ def _group(trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule]) -> list[
     return result
 
 
-def _log_sums(values: Floats, first: Ints) -> Floats:
-    """ln Σ exp over the stretches of a column that begin at `first`; −inf where a stretch has only −inf."""
-    top = np.maximum.reduceat(values, first)
-    top = np.where(np.isfinite(top), top, 0.0)
-    length = np.diff(first, append=len(values))
-    with np.errstate(divide="ignore"):
-        return np.log(np.add.reduceat(np.exp(values - np.repeat(top, length)), first)) + top
-
-
 class _Events:
     """The valid events of one block: its valid tokens, with those of the end taken together."""
 
@@ -207,7 +198,7 @@ class _Events:
         """ln Σ exp over the tokens of each event."""
         if len(self.first) == len(token_logp):
             return token_logp
-        return _log_sums(token_logp, self.first)
+        return log_sums(token_logp, self.first)
 
     def _under_windows(self, rule: Rule, masses: Masses) -> _Edges:
         ranked, row = self.ranked, self.ranked.valid_row
@@ -273,7 +264,7 @@ class _Events:
             logp = np.where(self.rank == best[self.row], 0.0, -np.inf)
         else:
             weight = self._log_sum(-self.ranked.valid_gap / temperature)
-            total = _log_sums(weight, self.row_start)[self.row]
+            total = log_sums(weight, self.row_start)[self.row]
             # Where the model forbids every valid token there is nothing to share out: all stay at −inf.
             logp = weight - np.where(np.isfinite(total), total, 0.0)
         return self._all_valid(logp, self.n_allowed)

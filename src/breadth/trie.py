@@ -17,19 +17,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from breadth.errors import TaskError
 
-__all__ = ["END", "ROOT", "Trie", "build_trie"]
+__all__ = ["END", "ROOT", "Trie", "build_trie", "log_sums"]
 
 ROOT = -1
 """Token of the root, which no token leads to."""
 
 END = -2
 """Token of a node reached by any of the end tokens, counted together as one event."""
+
+
+def log_sums(values: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
+    """ln Σ exp over the stretches of a column that begin at `first`; −inf where a stretch has only −inf."""
+    top = np.maximum.reduceat(values, first)
+    top = np.where(np.isfinite(top), top, 0.0)
+    length = np.diff(first, append=len(values))
+    with np.errstate(divide="ignore"):
+        return np.log(np.add.reduceat(np.exp(values - np.repeat(top, length)), first)) + top
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +122,15 @@ class Trie:
         start = np.concatenate([[0], np.cumsum(np.bincount(owner, weights=copies, minlength=len(nodes)))])
         return start.astype(np.int64), token, np.repeat(child, copies)
 
+    def events_by(self, key: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """All events, by prefix and inside a prefix by ascending `key`, shape (n,).
+
+        Returns `(start, child)`: the children of `prefixes[i]` stand at `start[i]:start[i + 1]`.
+        """
+        child = np.lexsort((key, self.parent))[1:]  # the root, no event, has the smallest parent
+        start = np.concatenate([[0], np.cumsum(self.n_children[self.prefixes])])
+        return start, child
+
     @cached_property
     def _levels(self) -> list[NDArray[np.int64]]:
         """Ids of the nodes at depth 1, 2, …"""
@@ -132,6 +151,20 @@ class Trie:
         np.add.at(total, self.parent[1:], edge_value[1:])
         total[self.leaves] = np.nan
         return total
+
+    def log_below(self, edge_logp: NDArray[np.float64]) -> NDArray[np.float64]:
+        """ln of the probability to finish a sequence from every node, shape (n,): 0 at leaves, ln Val at the root.
+
+        Args:
+            edge_logp: float64 (n,), ln of the probability of the event that leads to each node.
+        """
+        below = np.where(self.answer >= 0, 0.0, -np.inf)
+        for level in reversed(self._levels):
+            # A level's nodes stand in the order of their parents.
+            parent = self.parent[level]
+            first = np.flatnonzero(np.diff(parent, prepend=-1))
+            below[parent[first]] = log_sums(edge_logp[level] + below[level], first)
+        return below
 
     def by_answer(self, node_logp: NDArray[np.float64]) -> NDArray[np.float64]:
         """ln Σ exp of a column over the sequences of each answer; shape (n_answers,)."""

@@ -1,0 +1,66 @@
+"""Where the valid events stand in the ranking of every prefix: columns of the trie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.events import end_tokens, event_ranks
+from breadth.mass import Mass
+from breadth.ranked import Ranked
+from breadth.trie import Trie, log_sums
+
+__all__ = ["Ranking", "event_ranking"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """The valid events in the event ranking of their prefixes, at one temperature.
+
+    Columns have one entry per node of the trie, about the event that leads to it; the root's are 0.
+
+    Attributes:
+        rank: int64 (n,), 1-based; the end counts once, at its best token.
+        logp: float64 (n,), ln of the event's probability; −inf for a forbidden one.
+        cumulative_logp: float64 (n,), ln of the probability of all events down to this one: what a cutoff
+            that keeps it keeps at least. Keeping the end keeps all its tokens.
+        n_events: int64 (n,), at a prefix the number of events that are not forbidden; 0 at leaves.
+    """
+
+    rank: Ints
+    logp: Floats
+    cumulative_logp: Floats
+    n_events: Ints
+
+
+def event_ranking(trie: Trie, blocks: Iterable[Ranked], temperature: float = 1.0) -> Ranking:
+    """Rank the valid events of every prefix.
+
+    Args:
+        trie: the answers.
+        blocks: together they hold every inner node of the trie once.
+        temperature: > 0, for the probabilities; ranks do not depend on it.
+    """
+    rank, n_events = np.zeros((2, len(trie)), dtype=np.int64)
+    logp, cumulative = np.zeros((2, len(trie)))
+    for ranked in blocks:
+        row, child, event_rank = event_ranks(ranked, trie)
+        first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+        ends = end_tokens(ranked, trie)
+        mass = Mass(ranked, 1.0 / temperature)
+        total = np.log(mass.total)
+        best = np.minimum.reduceat(ranked.valid_rank, first)
+        with np.errstate(divide="ignore"):
+            kept = np.log(mass.upto(best, row) + ends.mass_beyond(best, row, 1.0 / temperature))
+        rank[child] = event_rank
+        logp[child] = log_sums(-ranked.valid_gap / temperature, first) - total[row]
+        cumulative[child] = np.minimum(kept - total[row], 0.0)
+        deleted = np.bincount(ends.row[~ends.best], minlength=len(ranked))
+        n_events[ranked.node] = ranked.n_finite - deleted
+    return Ranking(rank, logp, cumulative, n_events)
