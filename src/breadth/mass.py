@@ -46,7 +46,7 @@ class Mass:
     """Weights exp(−β·gap) of a block's tokens, summed along the ranking.
 
     A gap is the number of nats that a token's logit lies below the top one, so the top token weighs 1
-    and a probability is a weight over a sum of weights. Arguments and results have shape (b,), one entry a row.
+    and a probability is a weight over a sum of weights. Arguments and results have shape (b,).
 
     Args:
         ranked: the block.

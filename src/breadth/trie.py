@@ -153,7 +153,7 @@ class Trie:
         return total
 
     def log_below(self, edge_logp: NDArray[np.float64]) -> NDArray[np.float64]:
-        """ln of the probability to finish a sequence from every node, shape (n,): 0 at leaves, ln Val at the root.
+        """ln of the probability to finish a sequence from every node, shape (n,); ln Val at the root.
 
         Args:
             edge_logp: float64 (n,), ln of the probability of the event that leads to each node.

@@ -13,8 +13,8 @@ where ⊕ is (max, +) convolution. The running maximum of f_root over counts ≥
 single entries are not, since letting a whole subtree die can beat them. This is a knapsack on a tree:
 O(|S|²) time and O(|S|) memory for |S| sequences.
 
-Under the model's own probabilities 1/r_j becomes w_i / W_j for each kept event i: its probability over that of
-all events down to the j-th valid one. Then precision is validity.
+Under the model's own probabilities 1/r_j becomes w_i / W_j for each kept event i: its probability over that
+of all events down to the j-th valid one. Then precision is validity.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class CutoffFrontier:
 
 @dataclass(frozen=True, eq=False)
 class _Problem:
-    """The events that may be kept at every prefix, in rank order: child, weight, and weight of all kept with it."""
+    """By prefix and rank, the events that may be kept: child, weight, and the weight of all kept with it."""
 
     start: dict[int, slice]
     child: list[int]
@@ -124,7 +124,7 @@ def cutoff_frontier(trie: Trie, event_rank: Ints, weight: Floats, kept: Floats) 
         event_rank: int64 (n,), rank of every node's event at its parent.
         weight: float64 (n,), what each event weighs when it is sampled: 1 for uniform sampling, else its
             probability; 0 for an event that cannot be kept.
-        kept: float64 (n,), what all events down to it weigh together: its rank, or the cumulative probability.
+        kept: float64 (n,), what all events down to it weigh together: its rank, or their probability.
     """
     start, child = trie.events_by(event_rank)
     allowed = weight[child] > 0

@@ -1,4 +1,4 @@
-"""Local order: do the valid events rank above the invalid ones, prefix by prefix? [§4.3, Def D.1, Fig. 2, 3]"""
+"""Local order: do the valid events rank above the invalid ones, at every prefix? [§4.3, Def D.1, Fig. 2, 3]"""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ class LocalFrontiers:
 
     @cached_property
     def order_score(self) -> Floats:
-        """float64 (p,), step area ∫₀¹ max{precision : recall ≥ r} dr, in (0, 1]; 1 is perfect order [§4.3]."""
+        """float64 (p,), ∫₀¹ max{precision : recall ≥ r} dr, a step area in (0, 1]; 1 is perfect order [§4.3]."""
         gained = np.diff(self.recall, prepend=0.0)
         gained[self.start[:-1]] = self.recall[self.start[:-1]]
-        return np.bincount(self.prefix, weights=gained * self.envelope)
+        return np.add.reduceat(gained * self.envelope, self.start[:-1])
 
     def recall_at(self, precision: float) -> Floats:
         """float64 (p,), the largest recall of a cutoff at this precision or more; 0 where none reaches it."""
         return np.maximum.reduceat(np.where(self.precision >= precision, self.recall, 0.0), self.start[:-1])
 
     def precision_at(self, recall: Floats) -> Floats:
-        """float64 (p, r), the largest precision of a cutoff whose recall is at least each of `recall`, (r,) ≤ 1."""
+        """float64 (p, r), the largest precision of a cutoff at each of these recalls, (r,) ≤ 1, or more."""
         at = np.empty((len(self.start) - 1, len(recall)))
         for i, (first, last) in enumerate(zip(self.start[:-1], self.start[1:], strict=True)):
             # The last recall is 1 up to rounding.
