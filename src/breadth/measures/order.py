@@ -1,4 +1,4 @@
-"""Local order: do the valid events rank above the invalid ones, at every prefix? [§4.3, Def D.1, Fig. 2, 3]"""
+"""Local order: do valid events rank above invalid ones, at every prefix? [§4.3, Def D.1, Fig. 2, 3]"""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class LocalFrontiers:
 
     @cached_property
     def order_score(self) -> Floats:
-        """float64 (p,), ∫₀¹ max{precision : recall ≥ r} dr, a step area in (0, 1]; 1 is perfect order [§4.3]."""
+        """float64 (p,), ∫₀¹ max{precision : recall ≥ r} dr in (0, 1]; 1 is perfect order [§4.3]."""
         gained = np.diff(self.recall, prepend=0.0)
         gained[self.start[:-1]] = self.recall[self.start[:-1]]
         return np.add.reduceat(gained * self.envelope, self.start[:-1])
