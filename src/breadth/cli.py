@@ -230,6 +230,103 @@ def run(
             )
 
 
+RunFolder = Annotated[
+    str, typer.Argument(metavar="RUN", help="What `breadth run --out` was given, or one folder in it.")
+]
+
+Samples = Annotated[
+    int | None,
+    typer.Option(
+        "--samples", "-n", min=1, help="Samples that coverage is counted in; as many as there are answers."
+    ),
+]
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
+]
+
+
+@app.command()
+@_one_line_errors
+def explain(
+    run: RunFolder,
+    rule: Annotated[
+        str | None,
+        typer.Option("--rule", "-r", help="The rule to explain; the model's default if not given."),
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Apply the rule's steps in this engine's order.")] = None,
+    samples: Samples = None,
+    json_output: Json = False,
+    tables: Annotated[bool, typer.Option(help="Write answers, prefixes and run.parquet into RUN.")] = True,
+    figures: Annotated[bool, typer.Option(help="Draw figures into RUN.")] = True,
+) -> None:
+    """Say why the diversity is missing: where it goes, order or shape, and what could be won back."""
+    from breadth.explain import explain as explain_unit
+    from breadth.report.terminal import Terminal
+    from breadth.rules import parse_rule
+    from breadth.study import open_units
+
+    if engine and not rule:
+        raise InputError(f"--engine {engine} needs --rule: the order of which steps?")
+    wanted = parse_rule(rule, engine) if rule else None
+    terminal = Terminal()
+    explained = []
+    for unit in open_units(Path(run)):
+        with terminal.status(f"explaining {unit.model} on {unit.task}"):
+            explanation = explain_unit(unit, wanted, samples=samples)
+        explained.append(explanation)
+        if not json_output:
+            terminal.account(unit.probe, explanation)
+        if tables and unit.folder:
+            from breadth.tables import write_tables
+
+            with terminal.progress(f"tables of {unit.model} on {unit.task}") as progress:
+                write_tables(unit, explanation, progress)
+        if figures and unit.folder:
+            from breadth.report.draw import draw_explanation
+
+            with terminal.status("drawing figures"):
+                draw_explanation(unit, explanation, unit.folder / "figures")
+    if json_output:
+        terminal.document(explanations=[explanation.as_dict() for explanation in explained])
+
+
+@app.command()
+@_one_line_errors
+def compare(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Folders that `breadth run --out` wrote.")
+    ],
+    samples: Samples = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", help="Folder for the table and the figures.")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Compare models or checkpoints on the tasks that they share."""
+    from breadth.compare import compare as compare_units
+    from breadth.report.terminal import Terminal
+    from breadth.study import open_units
+
+    if out == "":
+        raise InputError("--out is empty; name a folder")
+    terminal = Terminal()
+    units = [unit for run in dict.fromkeys(runs) for unit in open_units(Path(run))]
+    with terminal.status("comparing"):
+        compared = compare_units(units, samples=samples)
+    if out is not None:
+        from breadth.report.draw import draw_comparison
+        from breadth.tables import write_rows
+
+        write_rows([each.row() for each in compared], Path(out), "comparison")
+        with terminal.status("drawing figures"):
+            draw_comparison(compared, Path(out) / "figures")
+    if json_output:
+        terminal.document(rows=[each.row() for each in compared])
+    else:
+        terminal.comparison(compared)
+
+
 @app.command()
 @_one_line_errors
 def ls(what: Annotated[Listable, typer.Argument(help="tasks, models or rules.")]) -> None:

@@ -15,7 +15,8 @@ from breadth.measures import answers as measures
 from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.rules import Rule, parse_rule
-from breadth.trie import Trie, log_sums
+from breadth.segments import log_sums
+from breadth.trie import Trie
 
 __all__ = ["Outcome", "evaluate", "outcomes"]
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from breadth.events import end_tokens, event_ranks
 from breadth.mass import Mass
 from breadth.ranked import Ranked
-from breadth.trie import Trie, log_sums
+from breadth.segments import log_sums
+from breadth.trie import Trie
 
-__all__ = ["Ranking", "event_ranking"]
+__all__ = ["Ranking", "TokenRanking", "event_ranking", "token_ranking"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -64,3 +65,38 @@ def event_ranking(trie: Trie, blocks: Iterable[Ranked], temperature: float = 1.0
         deleted = np.bincount(ends.row[~ends.best], minlength=len(ranked))
         n_events[ranked.node] = ranked.n_finite - deleted
     return Ranking(rank, logp, cumulative, n_events)
+
+
+@dataclass(frozen=True, eq=False)
+class TokenRanking:
+    """The valid tokens in the rankings of their prefixes, the end's one by one; forbidden ones are left out.
+
+    Tokens of the i-th prefix stand at `start[i]:start[i + 1]`, by rank.
+
+    Attributes:
+        start: int64 (p + 1,).
+        child: int64 (v,), the node that the token leads to.
+        rank: int64 (v,), 1-based.
+        n_tokens: int64 (p,), number of tokens that are not forbidden.
+    """
+
+    start: Ints
+    child: Ints
+    rank: Ints
+    n_tokens: Ints
+
+
+def token_ranking(trie: Trie, blocks: Iterable[Ranked]) -> TokenRanking:
+    """Rank the valid tokens of every prefix; `blocks` together hold every inner node of the trie once."""
+    children, ranks = [], []
+    n_finite = np.zeros(len(trie), dtype=np.int64)
+    for ranked in blocks:
+        allowed = np.isfinite(ranked.valid_gap)
+        children.append(ranked.valid_node[allowed].astype(np.int64))
+        ranks.append(ranked.valid_rank[allowed].astype(np.int64))
+        n_finite[ranked.node] = ranked.n_finite
+    child, rank = np.concatenate(children), np.concatenate(ranks)
+    parent = trie.parent[child]
+    order = np.lexsort((rank, parent))
+    start = np.searchsorted(parent[order], np.append(trie.prefixes, len(trie)))
+    return TokenRanking(start, child[order], rank[order], n_finite[trie.prefixes])

@@ -51,6 +51,7 @@ class Scores:
         validity, diversity, recall, precision, event_precision: sequence-level measures.
         hill_0, hill_2, hill_inf: Hill numbers of other orders, as shares of |V|.
         distinct: sample count → expected number of distinct valid answers.
+        coverage: expected distinct answers in |V| samples, as a share of the ideal sampler's.
         cut_in_tail: whether a cut fell into the sketched tail: numbers are then within about 1e-3.
     """
 
@@ -67,6 +68,7 @@ class Scores:
     hill_2: float
     hill_inf: float
     distinct: Mapping[int, float]
+    coverage: float
     cut_in_tail: bool
 
     @property
@@ -116,6 +118,7 @@ def score(outcome: Outcome) -> Scores:
         hill_2=measures.hill_number(logp, 2),
         hill_inf=measures.hill_number(logp, np.inf),
         distinct=dict(zip(SAMPLES, measures.expected_distinct(logp, SAMPLES).tolist(), strict=True)),
+        coverage=measures.coverage(logp),
         cut_in_tail=outcome.cut_in_tail,
     )
 

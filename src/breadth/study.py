@@ -15,7 +15,7 @@ import itertools
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,12 @@ from breadth.errors import InputError
 from breadth.files import new_file
 from breadth.grid import default_grid, oracle_grid
 from breadth.models.base import Model
-from breadth.probe import Probe, take_probe
-from breadth.rules import Rule, default_rule
+from breadth.probe import Probe, open_probe, take_probe
+from breadth.rules import Rule, default_rule, parse_rule
 from breadth.scores import SAMPLES, Scores, family_rows, score_rules
 from breadth.task import Task
 
-__all__ = ["Unit", "run_unit", "unit_folder"]
+__all__ = ["Unit", "open_units", "run_unit", "unit_folder"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +86,43 @@ class Unit:
             }
             for scores in self.scores
         ]
+
+
+def open_units(folder: Path) -> list[Unit]:
+    """The units of a run that was kept: a study folder, or the folder of one model on one task.
+
+    Raises:
+        InputError: not the folder of a run, or of one that is not whole.
+    """
+    folders = (
+        [folder] if (folder / "probe").is_dir() else sorted(path.parent for path in folder.glob("*/probe"))
+    )
+    if not folders:
+        raise InputError(f"{folder} is not the folder of a run; give what `breadth run --out` was given")
+    return [_open_unit(each) for each in folders]
+
+
+def _open_unit(folder: Path) -> Unit:
+    probe = open_probe(folder / "probe")
+    try:
+        table = pq.read_table(folder / "rules.parquet", schema=SCORES_SCHEMA)
+        has_grid = (
+            json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))["bottleneck"] is not None
+        )
+    except (OSError, ValueError, KeyError) as error:  # arrow's errors are ValueErrors
+        reason = " ".join(str(error).split())
+        raise InputError(f"{folder} is not a whole run of this version ({reason}); run it again") from None
+    scores = [_scores_of(row) for row in table.to_pylist()]
+    rules = [parse_rule(row.rule, row.engine) for row in scores]
+    return Unit(probe, rules, scores, folder, has_grid)
+
+
+def _scores_of(row: Mapping[str, Any]) -> Scores:
+    values: dict[str, Any] = {field.name: row.get(field.name) for field in fields(Scores)}
+    values["distinct"] = {n: row[f"distinct_{n}"] for n in SAMPLES}
+    for name in ("diversity", "hill_0", "hill_2", "hill_inf"):
+        values[name] = float("nan") if values[name] is None else values[name]
+    return Scores(**values)
 
 
 def unit_folder(out: Path, model: str, task: str) -> Path:
@@ -176,6 +213,7 @@ SCORES_SCHEMA = pa.schema(
                 "hill_0",
                 "hill_2",
                 "hill_inf",
+                "coverage",
             )
         ),
         pa.field("cut_in_tail", pa.bool_()),

@@ -23,23 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from breadth.errors import TaskError
+from breadth.segments import log_sums
 
-__all__ = ["END", "ROOT", "Trie", "build_trie", "log_sums"]
+__all__ = ["END", "ROOT", "Trie", "build_trie"]
 
 ROOT = -1
 """Token of the root, which no token leads to."""
 
 END = -2
 """Token of a node reached by any of the end tokens, counted together as one event."""
-
-
-def log_sums(values: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
-    """ln Σ exp over the stretches of a column that begin at `first`; −inf where a stretch has only −inf."""
-    top = np.maximum.reduceat(values, first)
-    top = np.where(np.isfinite(top), top, 0.0)
-    length = np.diff(first, append=len(values))
-    with np.errstate(divide="ignore"):
-        return np.log(np.add.reduceat(np.exp(values - np.repeat(top, length)), first)) + top
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "coverage",
     "diversity",
     "expected_distinct",
     "hill_number",
@@ -126,6 +127,19 @@ def ideal_distinct(n_answers: int, n: ArrayLike) -> Floats:
     if n_answers == 1:
         return np.minimum(counts, 1.0)
     return np.asarray(-n_answers * np.expm1(counts * np.log1p(-1.0 / n_answers)))
+
+
+def coverage(answer_logp: Floats, n: int | None = None) -> float:
+    """Coverage C_n: expected distinct valid answers in n samples, as a share of the ideal sampler's.
+
+    One number for validity and diversity together: 0 is never valid, 1 always valid and all equally likely.
+
+    Args:
+        answer_logp: (|V|,), ln q(y).
+        n: samples, ≥ 1; as many as there are answers if not given.
+    """
+    n = len(answer_logp) if n is None else n
+    return float(expected_distinct(answer_logp, n) / ideal_distinct(len(answer_logp), n))
 
 
 def samples_for_distinct(answer_logp: Floats, share: float) -> int | None:

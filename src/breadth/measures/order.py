@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from breadth.segments import owners, running_maximum, running_sum
 from breadth.trie import Trie
 
 __all__ = ["GOOD", "LocalFrontiers", "local_frontiers"]
@@ -37,17 +38,10 @@ class LocalFrontiers:
     recall: Floats
 
     @cached_property
-    def prefix(self) -> Ints:
-        """int64 (m,), index of the prefix that each point belongs to."""
-        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
-
-    @cached_property
     def envelope(self) -> Floats:
         """float64 (m,), the largest precision at this recall or more."""
-        # A running maximum from the right that starts anew at every prefix: precision is at most 1, so that
-        # prefixes set 2 apart cannot disturb each other.
-        lifted = self.precision - 2.0 * self.prefix
-        return np.asarray(np.maximum.accumulate(lifted[::-1])[::-1] + 2.0 * self.prefix)
+        backwards = len(self.precision) - self.start[:0:-1]  # where prefixes begin, last first
+        return running_maximum(self.precision[::-1], backwards)[::-1]
 
     @cached_property
     def order_score(self) -> Floats:
@@ -78,9 +72,8 @@ def local_frontiers(trie: Trie, event_rank: Ints) -> LocalFrontiers:
         event_rank: int64 (n,), rank of every node's event among all events at its parent, 1-based.
     """
     start, child = trie.events_by(event_rank)
-    prefix = np.repeat(np.arange(len(start) - 1), np.diff(start))
-    place = np.arange(len(child)) - start[prefix] + 1
-    weight = trie.weight[child]
-    before = np.concatenate([[0.0], np.cumsum(weight)])
-    recalled = before[1:] - before[start[prefix]]
+    first = start[:-1]
+    prefix = owners(first, len(child))
+    place = np.arange(len(child)) - first[prefix] + 1
+    recalled = running_sum(trie.weight[child], first)
     return LocalFrontiers(start, place / event_rank[child], recalled / recalled[start[1:] - 1][prefix])

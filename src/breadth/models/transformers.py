@@ -107,6 +107,7 @@ class TransformersModel(Model):
         from breadth.models.paths import choose_path
 
         network = Network(self._load())
+        self.provenance["parameters"] = str(network.module.num_parameters())
         self.provenance["path"], walk = choose_path(network, self._path)
         return network, walk
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -15,9 +15,13 @@ from rich.table import Table
 from rich.text import Text
 
 from breadth import __version__
+from breadth.compare import Compared
 from breadth.diagnosis import Diagnosis
 from breadth.encoding import Encoding
+from breadth.explain import Explanation
 from breadth.models.base import Model
+from breadth.probe import Probe
+from breadth.report.words import number, visible
 from breadth.rules import ENGINES, ORACLES, STEPS
 from breadth.scores import FLOORS, Best, Scores
 from breadth.study import Unit
@@ -28,20 +32,6 @@ __all__ = ["Terminal"]
 WIDTH_WITHOUT_TERMINAL = 132
 
 FLOORS_SHOWN = (FLOORS[0], FLOORS[-1])
-
-
-def _number(value: float | None, digits: int = 3) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    if 0 < value < 10**-digits:
-        return f"{value:.1e}"
-    return f"{value:.{digits}f}"
-
-
-def visible(text: str) -> str:
-    """Text with its line breaks, tabs and other unprintable characters spelled out."""
-    named = text.replace("\n", "⏎").replace("\t", "⇥")
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in named)
 
 
 class Terminal:
@@ -87,15 +77,30 @@ class Terminal:
 
     def json(self, units: Sequence[Unit]) -> None:
         """One object with the rows of every unit and its diagnosis."""
-        document = {
-            "breadth": __version__,
-            "rows": [row for unit in units for row in unit.rows()],
-            "diagnoses": [
+        self.document(
+            rows=[row for unit in units for row in unit.rows()],
+            diagnoses=[
                 {"model": unit.model, "task": unit.task, **unit.diagnosis.as_dict()} for unit in units
             ],
-        }
-        json.dump(document, sys.stdout, ensure_ascii=False, allow_nan=False)
+        )
+
+    def document(self, **facts: Any) -> None:
+        """One JSON object on standard output."""
+        json.dump({"breadth": __version__, **facts}, sys.stdout, ensure_ascii=False, allow_nan=False)
         sys.stdout.write("\n")
+
+    def account(self, probe: Probe, explanation: Explanation) -> None:
+        """An explanation, top to bottom."""
+        from breadth.report.account import account
+
+        for part in account(probe, explanation):
+            self.out.print(part, soft_wrap=isinstance(part, str))
+
+    def comparison(self, compared: Sequence[Compared]) -> None:
+        """Models side by side."""
+        from breadth.report.account import comparison
+
+        self.out.print(comparison(compared))
 
     def tables(self, units: Sequence[Unit], *, rules_given: bool) -> None:
         """The first table, and each unit's sentence; with rules named by the user, those rules' rows."""
@@ -118,10 +123,10 @@ class Terminal:
                 f"{unit.model}\n{unit.task}",
                 f"{facts.answers:,}",
                 _stacked(facts.rule),
-                _number(facts.validity),
-                _number(facts.diversity),
+                number(facts.validity),
+                number(facts.diversity),
                 *(_best_cell(facts.best[floor]) for floor in FLOORS_SHOWN),
-                _number(facts.oracle_size_validity),
+                number(facts.oracle_size_validity),
             )
         self.out.print(table)
         self.out.print("default rule: the transformers preset under the model's own generation config")
@@ -216,7 +221,7 @@ class Terminal:
 
 
 def _best_cell(best: Best | None) -> str:
-    return "none reaches it" if best is None else f"{_number(best.diversity)}\n{_stacked(best.rule)}"
+    return "none reaches it" if best is None else f"{number(best.diversity)}\n{_stacked(best.rule)}"
 
 
 def _stacked(rule: str) -> str:
@@ -257,4 +262,4 @@ def _rules_table(unit: Unit) -> Table:
 
 def _cells(scores: Scores) -> list[str]:
     measures = (scores.validity, scores.diversity, scores.recall, scores.precision)
-    return [*map(_number, measures), f"{scores.distinct[100]:.1f}"]
+    return [*map(number, measures), f"{scores.distinct[100]:.1f}"]

@@ -57,6 +57,16 @@ class Rule:
         return "+".join(names) or "temperature"
 
     @property
+    def is_cutoff(self) -> bool:
+        """Whether it keeps the top of the ranking at every prefix, as typical_p, xtc and oracles need not."""
+        return self.oracle is None and all(step.is_cutoff for step in self.steps)
+
+    @property
+    def label(self) -> str:
+        """The rule as a person tells it from others: with the engine that it follows."""
+        return f"{self} [{self.engine}]" if self.engine else str(self)
+
+    @property
     def temperature(self) -> float:
         """Product of all temperatures; 0 for a greedy rule."""
         return math.prod(step.value for step in self.steps if isinstance(step, Temperature))

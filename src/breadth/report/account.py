@@ -1,0 +1,221 @@
+"""The account of an explanation, the checks of the theory, and a comparison, as a person reads them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from breadth.compare import Compared
+from breadth.explain import Explanation, Loss
+from breadth.probe import Probe
+from breadth.report.words import number, plural, visible
+
+__all__ = ["account", "comparison"]
+
+INVERSIONS = 3
+"""Inversions shown."""
+
+
+def account(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
+    """Why the diversity is missing, top to bottom."""
+    yield Text(f"{facts.model} on {facts.task}, {facts.rule}", style="bold")
+    yield (
+        f"{plural(facts.answers, 'answer')}; validity {number(facts.validity)}, diversity "
+        f"{number(facts.diversity)}. {plural(facts.samples, 'sample')} find {facts.distinct:.1f} different "
+        f"answers, those of an ideal sampler {facts.ideal_distinct:.1f}: coverage {number(facts.coverage)}."
+    )
+    yield from _heading("Where it is lost (nats of log-validity and log-diversity; they add up)")
+    yield _steps(facts)
+    yield from _costliest(facts)
+    yield from _inversions(probe, facts)
+    yield from _heading(f"What is to blame for the coverage that is missing, {number(1 - facts.coverage)}")
+    yield from _blame(facts)
+    yield from _heading("What could be won back")
+    yield from _ladder(facts)
+    yield from _ceilings(facts)
+
+
+def _heading(text: str) -> Iterator[RenderableType]:
+    yield ""
+    yield Text(text, style="bold")
+
+
+def _steps(facts: Explanation) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("step")
+    for name in (
+        "prefixes",
+        "validity lost",
+        "diversity lost",
+        "order score\nmean (worst)",
+        "recall at\nprecision ≥ 0.8",
+        "order\ncalibrated",
+        "shape score\nmean (worst)",
+        "shape\ncalibrated",
+    ):
+        table.add_column(name, justify="right")
+    for step in facts.steps:
+        table.add_row(
+            str(step.depth + 1),
+            f"{step.prefixes:,}",
+            number(step.validity_lost),
+            number(_no_dust(step.diversity_lost)),
+            f"{number(step.order_score[0])} ({number(step.order_score[2])})",
+            number(step.recall_at_good[0]),
+            f"{step.order_calibrated:.0%}",
+            f"{number(step.shape_score[0])} ({number(step.shape_score[2])})",
+            f"{step.shape_calibrated:.0%}",
+        )
+    if facts.surface_term > 0:
+        table.add_row("several spellings of an answer", "", "", f"−{number(facts.surface_term)}")
+    table.add_section()
+    table.add_row("all", "", number(facts.validity_lost), number(facts.diversity_lost))
+    return table
+
+
+def _no_dust(value: float) -> float:
+    """A loss that is nothing but rounding is none."""
+    return 0.0 if abs(value) < 1e-12 else value
+
+
+def _costliest(facts: Explanation) -> Iterator[str]:
+    for name, losses in (
+        ("validity", facts.worst_for_validity),
+        ("diversity", facts.worst_for_diversity),
+    ):
+        shown = [loss for loss in losses if loss.lost > 1e-12]
+        if shown:
+            parts = [f"{number(loss.lost)} ({loss.share:.0%}) {_where(loss)}" for loss in shown]
+            yield f"{name} is lost most: {'; '.join(parts)}"
+
+
+def _where(loss: Loss) -> str:
+    return f"after {visible(loss.prefix)!r}" if loss.node else "at the first token"
+
+
+def _inversions(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
+    """The worst inversions, at the prefixes where bad order meets most answers."""
+    local, worst, trie = facts.local, facts.local.inversions, probe.trie
+    broken = [i for i in range(len(worst.by)) if worst.by[i] > 0]
+    if not broken:
+        yield from _heading("Order is perfect at every prefix: no invalid token ranks above a valid one.")
+        return
+    prefixes = plural(len(worst.by), "prefix", "prefixes")
+    yield from _heading(f"Invalid tokens rank above valid ones at {len(broken):,} of {prefixes}")
+    weight = trie.weight[trie.prefixes]
+    broken.sort(key=lambda i: (-weight[i] * (1 - local.order_score[i]), i))
+    for i in broken[:INVERSIONS]:
+        node = int(trie.prefixes[i])
+        where = f"after {visible(probe.prefix_text(node))!r}" if node else "at the first token"
+        token = visible(probe.token_text(int(trie.token[worst.child[i]])))
+        above = [repr(visible(probe.token_text(int(token)))) for token in worst.above[i] if token >= 0]
+        more = ", …" if worst.by[i] > len(above) else ""
+        yield (
+            f"{where}: the valid {token!r} ranks {worst.rank[i]:,}, below "
+            f"{plural(int(worst.by[i]), 'invalid token')} ({', '.join(above)}{more}); "
+            f"order score {number(local.order_score[i])}"
+        )
+
+
+def _blame(facts: Explanation) -> Iterator[str]:
+    blame, missing = facts.blame, 1 - facts.coverage
+    if missing < 1e-12:
+        yield "nothing is missing"
+        return
+    yield (
+        f"order {number(blame.order)} ({blame.order / missing:.0%}): invalid tokens above valid ones "
+        f"{number(blame.top)}, valid tokens not in the order of the answers below them {number(blame.within)}"
+    )
+    yield f"shape {number(blame.shape)} ({blame.shape / missing:.0%}): mass piled on a few of the valid tokens"
+    yield "(a Shapley split over three fixes, made at every prefix; a negative part makes up for another)"
+
+
+def _ladder(facts: Explanation) -> Iterator[RenderableType]:
+    ladder = facts.ladder
+    if not ladder.applies:
+        yield (
+            f"the ladder does not apply: {facts.rule} does not keep the top of the ranking. It covers "
+            f"{number(ladder.rule)}; the best rule tried that does, {ladder.best_rule}, {number(ladder.best)}"
+        )
+        return
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for justify in ("right", "left", "right", "left"):
+        table.add_column(justify=justify)
+    table.add_row(number(ladder.rule), "this rule", "", "")
+    table.add_row(
+        number(ladder.best), f"the best rule tried, {ladder.best_rule}", _gain(ladder.tuning), "by tuning"
+    )
+    table.add_row(
+        number(ladder.ceiling),
+        f"the best of any sampler that respects the model's ranking ({ladder.status})",
+        _gain(ladder.reshaping),
+        "by reshaping",
+    )
+    table.add_row("1", "an ideal sampler", _gain(ladder.order), "by a better order: only a better model")
+    yield table
+    gap = 1 - facts.coverage
+    if not math.isnan(ladder.ceiling) and gap > 1e-12:
+        won, rest = (ladder.ceiling - ladder.rule) / gap, (1 - ladder.ceiling) / gap
+        yield (
+            f"A better sampler could win back {won:.0%} of what is missing; the other {rest:.0%} only a model "
+            "that ranks the answers better."
+        )
+
+
+def _gain(log_gain: float) -> str:
+    return "–" if math.isnan(log_gain) else f"×{math.exp(log_gain):.2f}"
+
+
+def _ceilings(facts: Explanation) -> Iterator[str]:
+    known = {floor: value for floor, value in facts.diversity_ceilings.items() if not math.isnan(value[0])}
+    if known:
+        parts = [f"{number(value[0])} at validity ≥ {floor:g}" for floor, value in known.items()]
+        yield f"The most diversity that such a sampler can have: {'; '.join(parts)}."
+    for floor, (_, _, status) in facts.diversity_ceilings.items():
+        if status != "certified":
+            yield f"ceiling of diversity at validity ≥ {floor:g}: {status}"
+
+
+def comparison(compared: Sequence[Compared]) -> Table:
+    """One table for all, a section per task."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("task and model", no_wrap=True)
+    for name in (
+        "parameters",
+        "validity",
+        "diversity",
+        "coverage",
+        "order score\n(AUC)",
+        "recall at\nprecision ≥ 0.8",
+        "diversity at\nvalidity ≥ 0.9",
+        "… at most\n(ceiling)",
+        "missing:\norder",
+        "missing:\nshape",
+    ):
+        table.add_column(name, justify="right")
+    task = None
+    for each in compared:
+        row = each.row()
+        if row["task"] != task:
+            task = row["task"]
+            table.add_section()
+            table.add_row(Text(str(task), style="bold"))
+        numbers = (
+            "validity",
+            "diversity",
+            "coverage",
+            "order_score",
+            "recall_at_precision_0.8",
+            "diversity_at_0.9",
+            "diversity_ceiling_at_0.9",
+            "blame_order",
+            "blame_shape",
+        )
+        size = f"{row['parameters'] / 1e6:,.0f}M" if row["parameters"] else "–"
+        table.add_row(f"  {each.name}", size, *(number(row[name]) for name in numbers))
+    return table
