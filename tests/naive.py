@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, localcontext
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 END = -2
 """How a sequence spells its end."""
@@ -385,3 +385,97 @@ def expected_distinct(logps: Sequence[float], n: int) -> float:
     with localcontext(prec=120):
         q = [Decimal(logp).exp() if logp != -math.inf else Decimal(0) for logp in logps]
         return float(sum((1 - (1 - min(x, Decimal(1))) ** n for x in q), Decimal(0)))
+
+
+# Local order and shape
+
+
+def order_score(ranked: Sequence[int], weight: Mapping[int, float]) -> float:
+    """∫₀¹ max{precision : recall ≥ r} dr over all cutoffs of a ranking; `weight` has the valid events."""
+    points = []
+    for k in range(1, len(ranked) + 1):
+        kept = [event for event in ranked[:k] if event in weight]
+        points.append((len(kept) / k, math.fsum(weight[e] for e in kept) / math.fsum(weight.values())))
+    edges = sorted({0.0, *(recall for _, recall in points)})
+    return math.fsum(
+        (high - low) * max((p for p, r in points if r >= high), default=0.0) for low, high in pairwise(edges)
+    )
+
+
+def recall_at(ranked: Sequence[int], weight: Mapping[int, float], precision: float) -> float:
+    """The largest local recall of a cutoff with at least this local precision; 0 where there is none."""
+    best = 0.0
+    for k in range(1, len(ranked) + 1):
+        kept = [event for event in ranked[:k] if event in weight]
+        if len(kept) / k >= precision:
+            best = max(best, math.fsum(weight[e] for e in kept) / math.fsum(weight.values()))
+    return best
+
+
+def shape_score(probability: Mapping[int, float], weight: Mapping[int, float]) -> float:
+    """exp(−KL) of the valid events' law from the law proportional to `weight`."""
+    total, whole = math.fsum(probability.values()), math.fsum(weight.values())
+    if total == 0:
+        return math.nan
+    terms = [
+        p / total * math.log(p / total / (weight[event] / whole)) for event, p in probability.items() if p > 0
+    ]
+    return math.exp(-max(math.fsum(terms), 0.0))
+
+
+# All adaptive cutoffs, one by one
+
+
+def all_cutoffs(
+    answers: Answers, prefix: Tokens, ranked: Callable[[Tokens], Sequence[int]], law: Callable[[Tokens], Law]
+) -> set[tuple[float, int]]:
+    """Precision and number of reachable sequences of every strategy below a prefix.
+
+    `law` gives the events' weights when one is drawn: all 1 for uniform sampling.
+    """
+    if any(sequence == prefix for sequence in sequences(answers)):
+        return {(1.0, 1)}
+    valid, order, weight = valid_events(answers, prefix), ranked(prefix), law(prefix)
+    found: set[tuple[float, int]] = set()
+    partial = {(0.0, 0)}
+    kept = 0.0
+    for event in order:
+        kept += weight[event]
+        if event in valid:
+            below = all_cutoffs(answers, (*prefix, event), ranked, law)
+            partial = {(p + weight[event] * q, n + m) for p, n in partial for q, m in below}
+        found |= {(p / kept, n) for p, n in partial}
+    return found
+
+
+# What a rule would give if order or shape were fixed
+
+
+def fixed(
+    ranked: Sequence[int], value: Mapping[int, float], weight: Mapping[int, float], fixes: set[str]
+) -> dict[int, float]:
+    """The valid events' probabilities at one prefix after some of the fixes `top`, `within` and `shape`."""
+    places = sorted(ranked, key=lambda event: -value[event])  # stable: ties by rank
+    values = [value[event] for event in places]
+    slots = [place for place, event in enumerate(places) if event in weight]
+    mutual = [event for event in places if event in weight]
+    if "top" in fixes:
+        slots = list(range(len(slots)))
+    if "within" in fixes:
+        mutual.sort(key=lambda event: -weight[event])
+    if "shape" in fixes:
+        whole = math.fsum(weight.values())
+        shares = sorted((below / whole for below in weight.values()), reverse=True)
+        values = [*shares, *[0.0] * len(values)][: len(values)]
+    return {event: values[slot] for event, slot in zip(mutual, slots, strict=True)}
+
+
+def shapley(players: Sequence[str], value: Mapping[frozenset[str], float]) -> dict[str, float]:
+    """Each player's gain on joining, averaged over all orders of joining."""
+    share = dict.fromkeys(players, 0.0)
+    orders = list(permutations(players))
+    for order in orders:
+        for place, player in enumerate(order):
+            before = frozenset(order[:place])
+            share[player] += (value[before | {player}] - value[before]) / len(orders)
+    return share

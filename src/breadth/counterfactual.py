@@ -11,6 +11,7 @@ Top and within together are perfect order. All three give Val = Div = 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,6 @@ from breadth.events import end_tokens
 from breadth.mass import Masses
 from breadth.measures.shapley import coalitions
 from breadth.outcome import outcomes
-from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.ranking import event_ranking
 from breadth.rules import Rule
@@ -39,17 +39,21 @@ NOWHERE = np.iinfo(np.int64).max
 """Place of an event that is not among the top ones."""
 
 
-def fixed_answers(probe: Probe, rule: Rule) -> dict[frozenset[str], Floats]:
+def fixed_answers(trie: Trie, blocks: Iterable[Ranked], rule: Rule) -> dict[frozenset[str], Floats]:
     """ln q(y) of every answer, (|V|,), under a rule with each set of fixes; with none it is the rule itself.
+
+    Args:
+        trie: the answers.
+        blocks: re-iterable; together they hold every inner node of the trie once.
+        rule: what an engine can run.
 
     Raises:
         RuleError: the rule is an oracle.
     """
     if rule.oracle:
         raise RuleError(f"rule {str(rule)!r} is an oracle; only a rule that an engine can run can be fixed")
-    trie = probe.trie
-    (outcome,) = outcomes(trie, probe.blocks, [rule])
-    rank = event_ranking(trie, probe.blocks).rank
+    (outcome,) = outcomes(trie, blocks, [rule])
+    rank = event_ranking(trie, blocks).rank
     # The valid events of every prefix by probability, most first: one *slot* each.
     child = np.lexsort((rank, -outcome.edge_logp, trie.parent))
     child = child[trie.parent[child] >= 0]
@@ -62,7 +66,7 @@ def fixed_answers(probe: Probe, rule: Rule) -> dict[frozenset[str], Floats]:
     target = np.log(trie.weight[by_weight]) - np.log(trie.weight[trie.parent[by_weight]])
 
     own = outcome.edge_logp[child]
-    place, top = _places(probe, rule, start)
+    place, top = _places(trie, blocks, rule, start)
     place = place[child]
     inside = place <= np.diff(start)[prefix]
     aimed = np.full(len(child), -np.inf)
@@ -77,19 +81,18 @@ def fixed_answers(probe: Probe, rule: Rule) -> dict[frozenset[str], Floats]:
     return answers
 
 
-def _places(probe: Probe, rule: Rule, start: Ints) -> tuple[Ints, Floats]:
+def _places(trie: Trie, blocks: Iterable[Ranked], rule: Rule, start: Ints) -> tuple[Ints, Floats]:
     """Where the valid events stand among all events by probability, and the top probabilities there are.
 
     Returns:
         int64 (n,), the place of every node's event at its parent, 1-based, `NOWHERE` beyond the number of
         valid events; and float64 (m,), ln of the j-th largest probability for the j-th slot of every prefix.
     """
-    trie = probe.trie
     place = np.full(len(trie), NOWHERE)
     top = np.full(int(start[-1]), -np.inf)
     index = np.zeros(len(trie), dtype=np.int64)
     index[trie.prefixes] = np.arange(len(trie.prefixes))
-    for ranked in probe.blocks:
+    for ranked in blocks:
         events = _sorted_events(ranked, trie, rule)
         g = trie.n_children[ranked.node]
         first = np.searchsorted(events.row, np.arange(len(ranked)))

@@ -222,10 +222,10 @@ def explain(
     n = trie.n_answers if samples is None else samples
     if n < 1:
         raise InputError(f"samples must be at least 1, not {n}")
-    fixed = fixed_answers(probe, rule)
+    fixed = fixed_answers(trie, probe.blocks, rule)
     (outcome,) = evaluate(probe, [rule])
     attribution = attribute(trie, outcome.edge_logp)
-    local = local_measures(probe)
+    local = local_measures(trie, probe.blocks)
     value = {fixes: coverage(logp, n) for fixes, logp in fixed.items()}
     samplers = Samplers(trie, token_ranking(trie, probe.blocks))
     ceilings = {floor: diversity_ceiling(samplers, floor) for floor in FLOORS}

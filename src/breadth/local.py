@@ -5,7 +5,7 @@ Everything here is about the model's own distribution, at temperature 1 and befo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TypeVar
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from breadth.measures.logit_fit import LogitFit, fit_logits
 from breadth.measures.order import GOOD, LocalFrontiers, local_frontiers
 from breadth.measures.shape import SHAPE_TOLERANCE, shape_errors, shape_scores
-from breadth.outcome import evaluate
-from breadth.probe import Probe
+from breadth.outcome import outcomes
 from breadth.ranked import Ranked
 from breadth.ranking import event_ranking
+from breadth.rules import parse_rule
 from breadth.trie import Trie
 
 __all__ = ["ABOVE", "Inversions", "Local", "local_measures", "logit_fits"]
@@ -83,12 +83,16 @@ class Local:
         return np.asarray(self.shape_error <= SHAPE_TOLERANCE)
 
 
-def local_measures(probe: Probe) -> Local:
-    """Measure order and shape at every prefix of a probe."""
-    trie = probe.trie
-    (valid_only,) = evaluate(probe, ["temperature=1,oracle_validity"])
-    frontiers = local_frontiers(trie, event_ranking(trie, probe.blocks).rank)
-    inversions = [(ranked.node, _inversions(ranked, trie)) for ranked in probe.blocks]
+def local_measures(trie: Trie, blocks: Iterable[Ranked]) -> Local:
+    """Measure order and shape at every prefix.
+
+    Args:
+        trie: the answers.
+        blocks: re-iterable; together they hold every inner node of the trie once.
+    """
+    (valid_only,) = outcomes(trie, blocks, [parse_rule("oracle_validity")])
+    frontiers = local_frontiers(trie, event_ranking(trie, blocks).rank)
+    inversions = [(ranked.node, _inversions(ranked, trie)) for ranked in blocks]
     return Local(
         trie=trie,
         frontiers=frontiers,
@@ -100,22 +104,25 @@ def local_measures(probe: Probe) -> Local:
     )
 
 
-def logit_fits(probe: Probe, progress: Callable[[int, int], None] | None = None) -> LogitFit:
+def logit_fits(
+    trie: Trie, blocks: Iterable[Ranked], progress: Callable[[int, int], None] | None = None
+) -> LogitFit:
     """The curve of the sorted logits at every prefix, in the order of `trie.prefixes` [App. I].
 
     Takes some milliseconds a prefix.
 
     Args:
-        probe: one model on one task.
+        trie: the answers.
+        blocks: together they hold every inner node of the trie once.
         progress: told how many prefixes are done, of how many.
     """
     fits = []
     done = 0
-    for ranked in probe.blocks:
+    for ranked in blocks:
         fits.append((ranked.node, fit_logits(ranked)))
         done += len(ranked)
         if progress:
-            progress(done, len(probe.trie.prefixes))
+            progress(done, len(trie.prefixes))
     return _gathered(fits)
 
 

@@ -92,8 +92,8 @@ def _surface_term(trie: Trie, reach_logp: Floats) -> float:
     if len(trie.leaves) == trie.n_answers:
         return 0.0
     answer = trie.answer[trie.leaves]
-    of_sequence, of_answer = reach_logp[trie.leaves], trie.by_answer(reach_logp)[answer]
-    said = np.isfinite(of_sequence)
     count = np.bincount(answer)[answer]
-    terms = np.exp(of_sequence[said]) * (of_sequence - of_answer + np.log(count))[said]
+    said = np.isfinite(reach_logp[trie.leaves])
+    of_sequence, of_answer = reach_logp[trie.leaves][said], trie.by_answer(reach_logp)[answer[said]]
+    terms = np.exp(of_sequence) * (of_sequence - of_answer + np.log(count[said]))
     return max(float(terms.sum()), 0.0)

@@ -76,7 +76,7 @@ class CutoffFrontier:
         todo = [(0, count + best)] if len(values) and values[best] > -np.inf else []
         while todo:
             node, wanted = todo.pop()
-            if self.trie.answer[node] < 0:
+            if wanted and self.trie.answer[node] < 0:
                 chosen[node], parts = self._choice(node, wanted)
                 todo.extend(parts)
         return chosen
@@ -145,7 +145,9 @@ def cutoff_frontier(trie: Trie, event_rank: Ints, weight: Floats, kept: Floats) 
 
 def _best(problem: _Problem, node: int, below: dict[int, Floats]) -> Floats:
     """f_u from the children's."""
-    total, best = np.zeros(1), np.array([-np.inf])
+    total = np.zeros(1)
+    # Where nothing valid can be kept all is lost, and that is the one case in which it must be.
+    best = np.full(1, 0.0 if not problem.at(node)[0] else -np.inf)
     for child, weight, kept in zip(*problem.at(node), strict=True):
         total = max_plus(total, weight * below[child])
         grown = total / kept
