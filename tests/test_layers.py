@@ -42,8 +42,8 @@ LAYERS = [
     "study",
     "explain",
     "theory",
-    "compare",
     "tables",
+    "compare",
     "report",
     "cli",
 ]

@@ -293,6 +293,34 @@ def explain(
 
 @app.command()
 @_one_line_errors
+def theory(run: RunFolder, json_output: Json = False) -> None:
+    """Check the paper's theorems on a run: what holds, by what margin, and which assumptions are not met.
+
+    Exit status 1 if a theorem is violated although its assumptions hold.
+    """
+    from dataclasses import asdict
+
+    from breadth.report.terminal import Terminal
+    from breadth.scores import plain
+    from breadth.study import open_units
+    from breadth.theory import check_theory
+
+    terminal = Terminal()
+    rows = []
+    for unit in open_units(Path(run)):
+        with terminal.status(f"checking {unit.model} on {unit.task}"):
+            found = check_theory(unit.probe)
+        rows += [{"model": unit.model, "task": unit.task, **plain(asdict(check))} for check in found]
+        if not json_output:
+            terminal.checks(unit, found)
+    if json_output:
+        terminal.document(checks=rows)
+    if any(row["verdict"] == "violated" for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+@_one_line_errors
 def compare(
     runs: Annotated[
         list[str], typer.Argument(metavar="RUN…", help="Folders that `breadth run --out` wrote.")

@@ -398,17 +398,18 @@ def _solve_diversity(samplers: Samplers, validity: float) -> tuple[Floats, str]:
 
 
 def _solve_distinct(samplers: Samplers, n: int, near: Floats) -> tuple[Floats, str]:
-    """Flows that miss the fewest answers; (1 − q)ⁿ is taken as the b·e^(−c·q) that touches it at `near`.
+    """Flows that miss the fewest answers; (1 − q)ⁿ is taken as an exponential with its slope at `near`.
 
     An exponential is what the solver does well, and where it stops at `near` the two problems have the same
-    optimum.
+    optimum. Slopes count only relative to each other.
     """
     program = _Program(samplers)
     import cvxpy as cp
 
-    n_answers = samplers.trie.n_answers
-    near = np.clip(near, 0.0, 0.999)
-    rate = (n - 1) / (1.0 - near)
-    log_height = np.log(n / rate) + (n - 1) * np.log1p(-near) + rate * near
-    missed = cp.exp(log_height - cp.multiply(rate / n_answers, program.share))
-    return program.solve(cp.Minimize(cp.sum(missed) / n_answers), program.root == 1)
+    log_slope = (n - 1) * np.log1p(-np.minimum(near, 1.0 - 1e-12))
+    log_slope = np.maximum(log_slope - log_slope.max(), -30.0)
+    # The curvature of (1 − q)ⁿ too, unless that is too steep to be seen from q = 0.
+    rate = np.minimum((n - 1) / np.maximum(1.0 - near, 1e-12), 20.0 / np.maximum(near, 1e-12))
+    exponent = log_slope - np.log(rate) + rate * near
+    missed = cp.exp(exponent - cp.multiply(rate / samplers.trie.n_answers, program.share))
+    return program.solve(cp.Minimize(cp.sum(missed)), program.root == 1)

@@ -14,8 +14,9 @@ from breadth.compare import Compared
 from breadth.explain import Explanation, Loss
 from breadth.probe import Probe
 from breadth.report.words import number, plural, visible
+from breadth.theory import Check
 
-__all__ = ["account", "comparison"]
+__all__ = ["account", "checks", "comparison"]
 
 INVERSIONS = 3
 """Inversions shown."""
@@ -129,7 +130,7 @@ def _blame(facts: Explanation) -> Iterator[str]:
         return
     yield (
         f"order {number(blame.order)} ({blame.order / missing:.0%}): invalid tokens above valid ones "
-        f"{number(blame.top)}, valid tokens not in the order of the answers below them {number(blame.within)}"
+        f"{number(blame.top)}, valid ones not in the order of the answers below {number(blame.within)}"
     )
     yield f"shape {number(blame.shape)} ({blame.shape / missing:.0%}): mass piled on a few of the valid tokens"
     yield "(a Shapley split over three fixes, made at every prefix; a negative part makes up for another)"
@@ -160,10 +161,10 @@ def _ladder(facts: Explanation) -> Iterator[RenderableType]:
     yield table
     gap = 1 - facts.coverage
     if not math.isnan(ladder.ceiling) and gap > 1e-12:
-        won, rest = (ladder.ceiling - ladder.rule) / gap, (1 - ladder.ceiling) / gap
+        won = (ladder.ceiling - ladder.rule) / gap
         yield (
-            f"A better sampler could win back {won:.0%} of what is missing; the other {rest:.0%} only a model "
-            "that ranks the answers better."
+            f"A better sampler could win back {won:.0%} of what is missing; the other {1 - won:.0%} only a "
+            "model that ranks the answers better."
         )
 
 
@@ -179,6 +180,20 @@ def _ceilings(facts: Explanation) -> Iterator[str]:
     for floor, (_, _, status) in facts.diversity_ceilings.items():
         if status != "certified":
             yield f"ceiling of diversity at validity ≥ {floor:g}: {status}"
+
+
+def checks(found: Sequence[Check]) -> Table:
+    """One row per theorem: its verdict and margin, and under what it says what was found."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 1, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for check in found:
+        style = {"holds": "green", "violated": "bold red"}.get(check.verdict, "yellow")
+        margin = "" if math.isnan(check.margin) else f"margin {check.margin:.2g}: {check.unit}\n"
+        says = Text(f"{check.statement}\n", style="bold")
+        table.add_row(check.theorem, Text(check.verdict, style=style), says + Text(margin + check.detail))
+    return table
 
 
 def comparison(compared: Sequence[Compared]) -> Table:

@@ -26,6 +26,7 @@ from breadth.rules import ENGINES, ORACLES, STEPS
 from breadth.scores import FLOORS, Best, Scores
 from breadth.study import Unit
 from breadth.task import Task
+from breadth.theory import Check
 
 __all__ = ["Terminal"]
 
@@ -95,6 +96,13 @@ class Terminal:
 
         for part in account(probe, explanation):
             self.out.print(part, soft_wrap=isinstance(part, str))
+
+    def checks(self, unit: Unit, found: Sequence[Check]) -> None:
+        """What the theorems say of one model on one task."""
+        from breadth.report.account import checks
+
+        self.out.print(Text(f"{unit.model} on {unit.task}", style="bold"))
+        self.out.print(checks(found))
 
     def comparison(self, compared: Sequence[Compared]) -> None:
         """Models side by side."""
