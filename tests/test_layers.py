@@ -39,6 +39,7 @@ LAYERS = [
     "diagnosis",
     "local",
     "counterfactual",
+    "adaptive",
     "study",
     "explain",
     "theory",

@@ -293,6 +293,47 @@ def explain(
 
 @app.command()
 @_one_line_errors
+def cutoffs(
+    run: RunFolder,
+    precision: Annotated[
+        float | None, typer.Option("--precision", "-p", help="The most recall at this precision or more.")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option("--recall", "-r", help="The most precision at this recall or more.")
+    ] = None,
+    uniform: Annotated[
+        bool,
+        typer.Option(
+            help="Sample uniformly from what is kept, or as the model would: precision is validity then."
+        ),
+    ] = True,
+    temperature: Annotated[float, typer.Option(help="Of the model's probabilities.")] = 1.0,
+) -> None:
+    """Show the best cutoffs there are, one at every prefix, at a precision (0.8) or a recall."""
+    from breadth.adaptive import best_cutoffs
+    from breadth.report.terminal import Terminal
+    from breadth.study import open_units
+
+    if precision is not None and recall is not None:
+        raise InputError("--precision and --recall are two ways to choose one point; give one of them")
+    for name, value in (("--precision", precision), ("--recall", recall)):
+        if value is not None and not 0 < value <= 1:
+            raise InputError(f"{name} {value:g} is no share; give a number above 0, at most 1")
+    if not 1e-3 <= temperature <= 1e3:
+        raise InputError(f"--temperature {temperature:g}: give a number from 0.001 to 1000")
+    terminal = Terminal()
+    for unit in open_units(Path(run)):
+        trie = unit.probe.trie
+        best = best_cutoffs(trie, unit.probe.blocks, uniform=uniform, temperature=temperature)
+        floor = 0.8 if precision is None else precision
+        wanted = best.recall_at(floor)[0] if recall is None else recall
+        if wanted == 0:
+            raise InputError(f"no cutoffs reach precision {floor:g} for {unit.model} on {unit.task}")
+        terminal.cutoffs(unit, best, best.strategy(wanted))
+
+
+@app.command()
+@_one_line_errors
 def theory(run: RunFolder, json_output: Json = False) -> None:
     """Check the paper's theorems on a run: what holds, by what margin, and which assumptions are not met.
 

@@ -10,21 +10,24 @@ Three views of one rule on one probe, all exact:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from breadth.adaptive import best_cutoffs
 from breadth.counterfactual import FIXES, fixed_answers
 from breadth.errors import InputError
 from breadth.local import Local, local_measures
 from breadth.measures.answers import coverage, expected_distinct, ideal_distinct
 from breadth.measures.attribution import Attribution, attribute
 from breadth.measures.ceiling import Ceiling, Samplers, distinct_ceiling, diversity_ceiling
+from breadth.measures.logit_fit import fit_logits
 from breadth.measures.shapley import shapley
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
+from breadth.ranked import HEAD
 from breadth.ranking import token_ranking
 from breadth.rules import Rule, default_rule
 from breadth.scores import FLOORS, plain
@@ -161,6 +164,10 @@ class Explanation:
         ladder: what could be won back.
         diversity_ceilings: validity floor → (lower, upper, status) of the largest diversity there, of any
             sampler that respects the ranking.
+        logit_fits: of the first token, `top` over the first `HEAD` ranks and `all` over all: the columns of
+            `breadth.measures.logit_fit.LogitFit` by name.
+        best_recall: precision floor → bounds of the largest sequence recall that adaptive cutoffs, sampled
+            uniformly from, have there; equal where they are exact.
         attribution, local: the columns behind all this.
         outcome: the rule on the probe.
     """
@@ -184,6 +191,8 @@ class Explanation:
     blame: Blame
     ladder: Ladder
     diversity_ceilings: Mapping[float, tuple[float, float, str]]
+    logit_fits: Mapping[str, Mapping[str, float]]
+    best_recall: Mapping[float, tuple[float, float]]
     attribution: Attribution
     local: Local
     outcome: Outcome
@@ -228,6 +237,7 @@ def explain(
     local = local_measures(trie, probe.blocks)
     value = {fixes: coverage(logp, n) for fixes, logp in fixed.items()}
     samplers = Samplers(trie, token_ranking(trie, probe.blocks))
+    cutoffs = best_cutoffs(trie, probe.blocks)
     ceilings = {floor: diversity_ceiling(samplers, floor) for floor in FLOORS}
     return Explanation(
         model=unit.model,
@@ -249,10 +259,17 @@ def explain(
         blame=Blame(**shapley(FIXES, value)),
         ladder=_ladder(unit, rule, n, value[frozenset()], distinct_ceiling(samplers, n)),
         diversity_ceilings={floor: (each.lower, each.upper, each.status) for floor, each in ceilings.items()},
+        logit_fits={"top": _fit_at_root(probe, HEAD), "all": _fit_at_root(probe, None)},
+        best_recall={floor: cutoffs.recall_at(floor) for floor in FLOORS},
         attribution=attribution,
         local=local,
         outcome=outcome,
     )
+
+
+def _fit_at_root(probe: Probe, depth: int | None) -> dict[str, float]:
+    fit = fit_logits(probe.at(0), depth)
+    return {field.name: getattr(fit, field.name)[0].item() for field in fields(fit)}
 
 
 def _worst(probe: Probe, attribution: Attribution, lost: Floats, count: int) -> list[Loss]:

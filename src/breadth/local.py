@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,16 +16,19 @@ from breadth.measures.logit_fit import LogitFit, fit_logits
 from breadth.measures.order import GOOD, LocalFrontiers, local_frontiers
 from breadth.measures.shape import SHAPE_TOLERANCE, shape_errors, shape_scores
 from breadth.outcome import outcomes
-from breadth.ranked import Ranked
+from breadth.ranked import HEAD, Ranked
 from breadth.ranking import event_ranking
 from breadth.rules import parse_rule
 from breadth.trie import Trie
 
-__all__ = ["ABOVE", "Inversions", "Local", "local_measures", "logit_fits"]
+__all__ = ["ABOVE", "Inversions", "Local", "LogitFits", "local_measures", "logit_fits"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+
+FITTED_AT_ONCE = 16
+"""Prefixes whose logits are fitted before progress is told."""
 
 ABOVE = 3
 """Invalid tokens named of those that stand above a valid one."""
@@ -104,26 +107,40 @@ def local_measures(trie: Trie, blocks: Iterable[Ranked]) -> Local:
     )
 
 
+class LogitFits(NamedTuple):
+    """The curves of the sorted logits, in the order of `trie.prefixes` [App. I].
+
+    Over all ranks the bottom of a large vocabulary, tokens that training never saw, decides where the head ends;
+    the top ranks alone show the head that sampling meets.
+    """
+
+    everywhere: LogitFit
+    """Over all ranks."""
+    top: LogitFit
+    """Over the first `HEAD` ranks."""
+
+
 def logit_fits(
     trie: Trie, blocks: Iterable[Ranked], progress: Callable[[int, int], None] | None = None
-) -> LogitFit:
-    """The curve of the sorted logits at every prefix, in the order of `trie.prefixes` [App. I].
-
-    Takes some milliseconds a prefix.
+) -> LogitFits:
+    """Fit a line and a logarithm to the sorted logits at every prefix; takes some milliseconds each.
 
     Args:
         trie: the answers.
         blocks: together they hold every inner node of the trie once.
         progress: told how many prefixes are done, of how many.
     """
-    fits = []
+    everywhere, top = [], []
     done = 0
     for ranked in blocks:
-        fits.append((ranked.node, fit_logits(ranked)))
-        done += len(ranked)
-        if progress:
-            progress(done, len(trie.prefixes))
-    return _gathered(fits)
+        for first in range(0, len(ranked), FITTED_AT_ONCE):
+            some = ranked.take(np.arange(first, min(first + FITTED_AT_ONCE, len(ranked))))
+            everywhere.append((some.node, fit_logits(some)))
+            top.append((some.node, fit_logits(some, HEAD)))
+            done += len(some)
+            if progress:
+                progress(done, len(trie.prefixes))
+    return LogitFits(_gathered(everywhere), _gathered(top))
 
 
 Columns = TypeVar("Columns", Inversions, LogitFit)

@@ -15,10 +15,11 @@ from breadth.measures import answers as measures
 from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.rules import Rule, parse_rule
+from breadth.rules.steps import Temperature
 from breadth.segments import log_sums
 from breadth.trie import Trie
 
-__all__ = ["Outcome", "evaluate", "outcomes"]
+__all__ = ["Outcome", "cutoff_outcome", "evaluate", "outcomes"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -148,6 +149,29 @@ def outcomes(
         yield from _group(trie, blocks, rules[first : first + size])
 
 
+def cutoff_outcome(trie: Trie, blocks: Iterable[Ranked], count: Ints, temperature: float = 1.0) -> Outcome:
+    """What an adaptive cutoff does, one that keeps a number of events of its own at every prefix.
+
+    Args:
+        trie: the answers.
+        blocks: together they hold every inner node of the trie once.
+        count: int64 (n,), at every prefix how many of the top events are kept, ≥ 1. The end is one event:
+            keeping it keeps all its tokens.
+        temperature: ≥ 0.
+    """
+    columns = np.full((3, len(trie)), -np.inf)
+    columns[:, 0] = 0.0
+    tail = []
+    for ranked in blocks:
+        edges = _Events(ranked, trie).top_events(count, temperature, Masses(ranked))
+        columns[:, edges.child] = edges.logp, edges.uniform, edges.event
+        tail.append(ranked.node[edges.tail_rows])
+    logp, uniform, event = columns
+    cut = bool(np.isfinite(trie.along_paths(logp)[np.concatenate(tail)]).any())
+    rule = Rule((Temperature(temperature),), oracle="adaptive_cutoff")
+    return Outcome(trie, rule, logp, uniform, event, cut_in_tail=cut)
+
+
 def _group(trie: Trie, blocks: Iterable[Ranked], rules: Sequence[Rule]) -> list[Outcome]:
     columns = np.full((len(rules), 3, len(trie)), -np.inf)
     columns[:, :, 0] = 0.0
@@ -187,7 +211,7 @@ class _Events:
         """The edges' probabilities under a rule."""
         match rule.oracle:
             case "oracle_size":
-                return self._oracle_size(rule.temperature, masses)
+                return self.top_events(self.trie.n_children, rule.temperature, masses)
             case "oracle_validity":
                 return self._oracle_validity(rule.temperature)
             case "oracle_shape":
@@ -227,12 +251,13 @@ class _Events:
             tail_rows |= (window.low > n_head) | ((window.high > n_head) & (window.high < ranked.n_finite))
         return _Edges(self.child, logp, uniform, event, tail_rows)
 
-    def _oracle_size(self, temperature: float, masses: Masses) -> _Edges:
+    def top_events(self, count: Ints, temperature: float, masses: Masses) -> _Edges:
+        """The edges when the top events of every prefix are kept, `count` (n,) ≥ 1 by node."""
         ranked, end = self.ranked, self.ends
         deleted = ~end.best
         n_deleted = np.maximum(self.n_ends - 1, 0)
-        # As many events as are valid, of those that are not forbidden.
-        n_events = np.minimum(self.trie.n_children[ranked.node], ranked.n_finite - n_deleted)
+        # Forbidden events are never kept.
+        n_events = np.minimum(count[ranked.node], ranked.n_finite - n_deleted)
         kept = (self.rank <= n_events[self.row]) & (self.n_allowed > 0)
         # The g-th event's rank among real tokens: deleted end tokens above it push it down.
         place = np.arange(len(end.row)) - np.searchsorted(end.row, end.row)
@@ -247,11 +272,7 @@ class _Events:
         else:
             beta = 1.0 / temperature
             weight = self._log_sum(-beta * ranked.valid_gap)
-            mass = masses.at(beta).upto(last)
-            # Keeping the end keeps all its tokens, also those below the cut.
-            beyond = end_kept[end.row] & (end.rank > last[end.row])
-            extra = np.exp(-beta * end.gap[beyond])
-            mass = mass + np.bincount(end.row[beyond], weights=extra, minlength=len(ranked))
+            mass = masses.at(beta).upto(last) + end.mass_beyond(last, np.arange(len(ranked)), beta)
             logp = np.where(kept, weight - np.log(mass)[self.row], -np.inf)
         with np.errstate(divide="ignore"):
             uniform = np.where(kept, np.log(self.n_allowed) - np.log(n_tokens)[self.row], -np.inf)

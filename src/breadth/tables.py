@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from breadth.explain import Explanation
 from breadth.files import new_file
 from breadth.local import logit_fits
 from breadth.measures.answers import log_validity
+from breadth.measures.logit_fit import LogitFit
 from breadth.scores import FLOORS
 from breadth.study import Unit
 
@@ -100,7 +102,7 @@ def prefixes_table(
     probe, outcome, local = unit.probe, explanation.outcome, explanation.local
     trie, attribution, worst = probe.trie, explanation.attribution, explanation.local.inversions
     at = trie.prefixes
-    fit = logit_fits(probe, progress)
+    fits = logit_fits(trie, probe.blocks, progress)
     broken = ~local.order_calibrated
     columns = {
         **_names(explanation),
@@ -125,14 +127,8 @@ def prefixes_table(
         "shape_score": local.shape_score,
         "shape_error": local.shape_error,
         "shape_calibrated": local.shape_calibrated,
-        "head_slope": fit.slope,
-        "head_intercept": fit.intercept,
-        "head_end": fit.head_end,
-        "tail_level": fit.tail_level,
-        "tail_slope": fit.tail_slope,
-        "tail_shift": fit.tail_shift,
-        "fit_mse": fit.mse,
-        "fit_r2": fit.r2,
+        **_fit_columns("fit_top", fits.top),
+        **_fit_columns("fit_all", fits.everywhere),
         "reach": np.exp(outcome.reach_logp[at]),
         "reach_given_valid": attribution.reach[at],
         "valid_mass": outcome.valid_mass[at],
@@ -143,6 +139,10 @@ def prefixes_table(
         "diversity_lost": attribution.diversity_lost[at],
     }
     return _table(columns, len(at))
+
+
+def _fit_columns(name: str, fit: LogitFit) -> dict[str, Any]:
+    return {f"{name}_{field.name}": getattr(fit, field.name) for field in fields(fit)}
 
 
 def _names(explanation: Explanation) -> dict[str, str]:
@@ -203,6 +203,9 @@ def run_row(unit: Unit, explanation: Explanation) -> dict[str, Any]:
         row[f"diversity_ceiling_at_{floor}"] = lower
         row[f"diversity_ceiling_above_at_{floor}"] = upper
         row[f"diversity_ceiling_status_at_{floor}"] = status
+        row[f"best_recall_at_precision_{floor}"], row[f"best_recall_above_at_precision_{floor}"] = (
+            explanation.best_recall[floor]
+        )
     for name in ("oracle_size_validity", "oracle_size_diversity", "oracle_validity_diversity"):
         row[name] = facts[name]
     for name in ("uniform_diversity", "end_share", "finished", "ties", "bottleneck", "sentence"):

@@ -14,8 +14,8 @@ single entries are not, since letting a whole subtree die can beat them. This is
 O(|S|²) time and O(|S|) memory for |S| sequences.
 
 Under the model's own probabilities 1/r_j becomes w_i / W_j for each kept event i: its probability over that
-of all events down to the j-th valid one. Then precision is validity, over the cutoffs that keep all of the end's
-tokens or none: a rule that keeps some of them where no answer stops may pass it.
+of all events down to the j-th valid one. Then precision is validity, over the cutoffs that keep all of the
+end's tokens or none: a rule that keeps some of them where no answer stops may pass it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from breadth.trie import Trie
 
-__all__ = ["CutoffFrontier", "cutoff_frontier"]
+__all__ = ["CutoffFrontier", "cutoff_frontier", "max_plus"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from breadth.adaptive import BestCutoffs
 from breadth.compare import Compared
 from breadth.explain import Explanation, Loss
 from breadth.probe import Probe
 from breadth.report.words import number, plural, visible
 from breadth.theory import Check
 
-__all__ = ["account", "checks", "comparison"]
+__all__ = ["account", "checks", "comparison", "cutoffs"]
 
 INVERSIONS = 3
 """Inversions shown."""
@@ -34,11 +37,13 @@ def account(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
     yield _steps(facts)
     yield from _costliest(facts)
     yield from _inversions(probe, facts)
+    yield from _logits(facts)
     yield from _heading(f"What is to blame for the coverage that is missing, {number(1 - facts.coverage)}")
     yield from _blame(facts)
     yield from _heading("What could be won back")
     yield from _ladder(facts)
     yield from _ceilings(facts)
+    yield from _best_recall(facts)
 
 
 def _heading(text: str) -> Iterator[RenderableType]:
@@ -123,6 +128,17 @@ def _inversions(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
         )
 
 
+def _logits(facts: Explanation) -> Iterator[str]:
+    """The curve of the sorted logits at the first token."""
+    words = {"top": "over the first ranks, up to 4,096", "all": "over all ranks"}
+    for name, fit in facts.logit_fits.items():
+        if not math.isnan(fit["mse"]):
+            yield (
+                f"the sorted logits at the first token, {words[name]}: a line down to rank {fit['head_end']:,} "
+                f"(slope {fit['slope']:.3g}), then a logarithm (R² {number(fit['r2'])})"
+            )
+
+
 def _blame(facts: Explanation) -> Iterator[str]:
     blame, missing = facts.blame, 1 - facts.coverage
     if missing < 1e-12:
@@ -130,7 +146,7 @@ def _blame(facts: Explanation) -> Iterator[str]:
         return
     yield (
         f"order {number(blame.order)} ({blame.order / missing:.0%}): invalid tokens above valid ones "
-        f"{number(blame.top)}, valid ones not in the order of the answers below {number(blame.within)}"
+        f"{number(blame.top)}, valid ones not sorted by the answers below {number(blame.within)}"
     )
     yield f"shape {number(blame.shape)} ({blame.shape / missing:.0%}): mass piled on a few of the valid tokens"
     yield "(a Shapley split over three fixes, made at every prefix; a negative part makes up for another)"
@@ -180,6 +196,39 @@ def _ceilings(facts: Explanation) -> Iterator[str]:
     for floor, (_, _, status) in facts.diversity_ceilings.items():
         if status != "certified":
             yield f"ceiling of diversity at validity ≥ {floor:g}: {status}"
+
+
+def _best_recall(facts: Explanation) -> Iterator[str]:
+    parts = []
+    for floor, (low, high) in facts.best_recall.items():
+        known = number(low) if low == high else f"{number(low)} to {number(high)}"
+        parts.append(f"{known} at precision ≥ {floor:g}")
+    yield f"The most recall of cutoffs chosen for every prefix, sampled uniformly: {'; '.join(parts)}."
+
+
+def cutoffs(probe: Probe, best: BestCutoffs, count: NDArray[np.int64]) -> Iterator[RenderableType]:
+    """Adaptive cutoffs, prefix by prefix, and what they do."""
+    trie, outcome = best.trie, best.outcome(count)
+    kept = np.isfinite(outcome.reach_logp)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("after")
+    for name in ("kept", "valid of these", "valid in all", "recall there"):
+        table.add_column(name, justify="right")
+    for node in trie.prefixes[kept[trie.prefixes]].tolist():
+        children = trie.children(node)
+        table.add_row(
+            repr(visible(probe.prefix_text(node))) if node else "(the start)",
+            f"{count[node]:,}",
+            f"{int(kept[children].sum()):,}",
+            f"{len(children):,}",
+            number(float(outcome.local_recall[node])),
+        )
+    yield table
+    yield (
+        f"{plural(int(kept[trie.leaves].sum()), 'sequence')} of {len(trie.leaves):,} can be said; precision "
+        f"{number(outcome.event_precision)}, validity {number(outcome.validity)} and diversity "
+        f"{number(outcome.diversity)} at temperature {best.temperature:g}"
+    )
 
 
 def checks(found: Sequence[Check]) -> Table:

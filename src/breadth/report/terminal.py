@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -15,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from breadth import __version__
+from breadth.adaptive import BestCutoffs
 from breadth.compare import Compared
 from breadth.diagnosis import Diagnosis
 from breadth.encoding import Encoding
@@ -95,6 +98,14 @@ class Terminal:
         from breadth.report.account import account
 
         for part in account(probe, explanation):
+            self.out.print(part, soft_wrap=isinstance(part, str))
+
+    def cutoffs(self, unit: Unit, best: BestCutoffs, count: NDArray[np.int64]) -> None:
+        """The best adaptive cutoffs at one point of their frontier."""
+        from breadth.report.account import cutoffs
+
+        self.out.print(Text(f"{unit.model} on {unit.task}", style="bold"))
+        for part in cutoffs(unit.probe, best, count):
             self.out.print(part, soft_wrap=isinstance(part, str))
 
     def checks(self, unit: Unit, found: Sequence[Check]) -> None:

@@ -1,0 +1,114 @@
+"""The best that adaptive cutoffs can do on a probe: a cutoff of its own at every prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.errors import InputError
+from breadth.measures.cutoffs import CutoffFrontier, cutoff_frontier
+from breadth.measures.thinned import thinned_frontier
+from breadth.outcome import Outcome, cutoff_outcome
+from breadth.ranked import Ranked
+from breadth.ranking import Ranking, event_ranking
+from breadth.trie import Trie
+
+__all__ = ["EXACT_SEQUENCES", "BestCutoffs", "best_cutoffs"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+EXACT_SEQUENCES = 100_000
+"""Up to this many sequences the frontier is exact (seconds); beyond, it lies between two curves."""
+
+
+@dataclass(frozen=True, eq=False)
+class BestCutoffs:
+    """The frontier over all adaptive cutoffs at one temperature.
+
+    Attributes:
+        trie: the answers.
+        blocks: the distributions.
+        temperature: of the sampling from what is kept.
+        recall: float64 (k,), shares of the sequences, 0 to 1.
+        lower: float64 (k,), the largest precision at this recall or more, or less than it.
+        upper: float64 (k,), the same or more than it; equal to `lower` where the frontier is exact.
+    """
+
+    trie: Trie
+    blocks: Iterable[Ranked]
+    temperature: float
+    recall: Floats
+    lower: Floats
+    upper: Floats
+    _ranking: Ranking
+    _exact: CutoffFrontier | None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the two curves are one."""
+        return self._exact is not None
+
+    def recall_at(self, precision: float) -> tuple[float, float]:
+        """Bounds, below and above, of the largest recall at this precision or more; 0 where none has it."""
+        found = [self.recall[curve >= precision].max(initial=0.0) for curve in (self.lower, self.upper)]
+        return float(found[0]), float(found[1])
+
+    def strategy(self, recall: float) -> Ints:
+        """The cutoffs that attain the largest precision at this recall or more.
+
+        Args:
+            recall: share of the sequences, above 0.
+
+        Returns:
+            int64 (n,), at every prefix the number of top events kept; 1 where generation never comes.
+
+        Raises:
+            InputError: no cutoffs keep so many sequences, or there are too many to know which is best.
+        """
+        if self._exact is None:
+            raise InputError(
+                f"{len(self.trie.leaves):,} sequences are too many for the cutoffs themselves; "
+                f"they are known up to {EXACT_SEQUENCES:,}"
+            )
+        wanted = max(int(np.ceil(recall * len(self.trie.leaves) - 1e-9)), 1)
+        chosen = self._exact.strategy(wanted) if wanted <= len(self.trie.leaves) else {}
+        if not chosen:
+            raise InputError(f"recall {recall:g} is out of reach: no cutoffs keep {wanted:,} sequences")
+        count = np.ones(len(self.trie), dtype=np.int64)
+        for node, last in chosen.items():
+            count[node] = self._ranking.rank[last]
+        return count
+
+    def outcome(self, count: Ints) -> Outcome:
+        """What cutoffs do, by the ordinary way from a rule to its probabilities."""
+        return cutoff_outcome(self.trie, self.blocks, count, self.temperature)
+
+
+def best_cutoffs(
+    trie: Trie, blocks: Iterable[Ranked], *, uniform: bool = True, temperature: float = 1.0
+) -> BestCutoffs:
+    """The best over all functions from prefixes to cutoffs.
+
+    Args:
+        trie: the answers.
+        blocks: re-iterable; together they hold every inner node of the trie once.
+        uniform: whether each step samples uniformly from what is kept, so that the frontier is that of
+            sequence precision [Def 4.1]; else by the model's probabilities, and it is that of validity.
+        temperature: > 0, of the model's probabilities.
+    """
+    ranking = event_ranking(trie, blocks, temperature)
+    if uniform:
+        weight, kept = np.isfinite(ranking.logp).astype(np.float64), ranking.rank.astype(np.float64)
+    else:
+        weight, kept = np.exp(ranking.logp), np.exp(ranking.cumulative_logp)
+    if len(trie.leaves) > EXACT_SEQUENCES:
+        thin = thinned_frontier(trie, ranking.rank, weight, kept)
+        curves, exact = (thin.recall, thin.lower, thin.upper), None
+    else:
+        exact = cutoff_frontier(trie, ranking.rank, weight, kept)
+        curves = (exact.recall, exact.precision, exact.precision)
+    return BestCutoffs(trie, blocks, temperature, *curves, ranking, exact)

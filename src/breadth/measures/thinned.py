@@ -1,0 +1,113 @@
+"""The exact frontier of `breadth.measures.cutoffs` between two curves, for answer sets too large for it.
+
+Of f_u only a grid of counts is kept, and at each of them a value that is attained with that many sequences or
+more, and one that is not exceeded. Below as many sequences as the grid has points the two are the same, and
+exact. Each convolution costs |grid|² at most, so that the whole is linear in the number of sequences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from breadth.measures.cutoffs import max_plus
+from breadth.trie import Trie
+
+__all__ = ["ThinnedFrontier", "thinned_frontier"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ThinnedFrontier:
+    """Two curves with the exact frontier between them.
+
+    Attributes:
+        recall: float64 (k,), shares of the sequences, from 0 to 1.
+        lower: float64 (k,), a precision that some strategy attains at this recall or more.
+        upper: float64 (k,), a precision that none exceeds.
+    """
+
+    recall: Floats
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class _Curve:
+    """Bounds of the largest precision with at least `count` sequences, count rising from 0."""
+
+    count: Ints
+    lower: Floats
+    upper: Floats
+
+    def below(self, count: Ints) -> Floats:
+        """What is attained with at least so many sequences: the value at the next point of the grid."""
+        point = np.searchsorted(self.count, count)
+        return np.where(point < len(self.count), np.append(self.lower, -np.inf)[point], -np.inf)
+
+    def above(self, count: Ints) -> Floats:
+        """What is not exceeded with at least so many: the value at the point before."""
+        point = np.searchsorted(self.count, count, side="right") - 1
+        return np.where(count <= self.count[-1], self.upper[np.maximum(point, 0)], -np.inf)
+
+    def times(self, factor: float) -> _Curve:
+        """The curve of a child that is reached with a probability."""
+        return _Curve(self.count, self.lower * factor, self.upper * factor)
+
+
+def _sum(left: _Curve, right: _Curve, points: int) -> _Curve:
+    """(max, +) convolution of two curves, on a grid of at most about `points` counts."""
+    if len(left.count) > len(right.count):
+        left, right = right, left
+    n = int(left.count[-1] + right.count[-1])
+    if n <= points:
+        exact = max_plus(left.lower, right.lower)
+        return _Curve(np.arange(n + 1), exact, exact)
+    # Precision falls fastest at the first counts.
+    count = np.concatenate([np.linspace(0, n, points // 2), np.geomspace(1, n, points // 2)])
+    count = np.unique(count.round().astype(np.int64))
+    lower, upper = np.full((2, len(count)), -np.inf)
+    # Between one point of the grid and the next `left` holds no more than at the first, with fewer sequences
+    # than at the second.
+    last = np.append(left.count[1:] - 1, left.count[-1])
+    for i, own in enumerate(left.count.tolist()):
+        np.maximum(lower, left.lower[i] + right.below(np.maximum(count - own, 0)), out=lower)
+        np.maximum(upper, left.upper[i] + right.above(np.maximum(count - int(last[i]), 0)), out=upper)
+    return _Curve(count, lower, upper)
+
+
+def thinned_frontier(
+    trie: Trie, event_rank: Ints, weight: Floats, kept: Floats, *, points: int = 2000
+) -> ThinnedFrontier:
+    """The frontier over all adaptive cutoffs, from below and from above.
+
+    Args:
+        trie, event_rank, weight, kept: as of `breadth.measures.cutoffs.cutoff_frontier`.
+        points: counts at which a curve is known.
+    """
+    start, child = trie.events_by(event_rank)
+    index = np.zeros(len(trie), dtype=np.int64)
+    index[trie.prefixes] = np.arange(len(trie.prefixes))
+    leaf = _Curve(np.array([0, 1]), np.ones(2), np.ones(2))
+    curves: dict[int, _Curve] = {}
+    for node in trie.prefixes[::-1].tolist():
+        here = child[start[index[node]] : start[index[node] + 1]]
+        total = _Curve(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros(1))
+        best = total
+        for each in here[weight[here] > 0].tolist():
+            below = curves.pop(each, leaf)
+            total = _sum(total, below.times(float(weight[each])), points)
+            grown = total.times(1.0 / float(kept[each]))
+            best = _Curve(
+                grown.count,
+                np.maximum(grown.lower, best.below(grown.count)),
+                np.maximum(grown.upper, best.above(grown.count)),
+            )
+        curves[node] = best
+    root = curves[0]
+    recall = root.count / len(trie.leaves)
+    return ThinnedFrontier(recall, np.maximum(root.lower, 0.0), np.maximum(root.upper, 0.0))
