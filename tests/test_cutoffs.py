@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import naive
 import strategies as some
+from breadth.adaptive import best_cutoffs
+from breadth.errors import InputError
 from breadth.measures.cutoffs import CutoffFrontier, cutoff_frontier
+from breadth.measures.thinned import thinned_frontier
 from breadth.ranking import Ranking, event_ranking
 from breadth.trie import Trie, build_trie
 
@@ -105,3 +111,70 @@ def test_an_answer_that_no_cutoff_can_keep_costs_all_recall_beyond_it() -> None:
     )
     np.testing.assert_array_equal(frontier.precision, [1.0, 1.0, 0.0])
     assert frontier.strategy(2) == {}
+
+
+@SMALL
+@given(some.instances(forbidden=True), st.integers(4, 9))
+def test_thinned_the_frontier_still_lies_between_the_curves(instance: some.Instance, points: int) -> None:
+    trie = instance.trie()
+    ranking = event_ranking(trie, instance.blocks(trie))
+    exact = uniform(trie, ranking)
+    allowed = np.isfinite(ranking.logp).astype(np.float64)
+    thin = thinned_frontier(trie, ranking.rank, allowed, ranking.rank.astype(np.float64), points=points)
+    at = np.searchsorted(exact.recall, thin.recall - 1e-12)
+    assert (thin.lower <= exact.precision[at] + 1e-12).all()
+    assert (thin.upper >= exact.precision[at] - 1e-12).all()
+    if points >= len(trie.leaves):
+        np.testing.assert_allclose(thin.lower, exact.precision[at], atol=1e-12)
+        np.testing.assert_allclose(thin.upper, exact.precision[at], atol=1e-12)
+        assert not exact.precision[len(at) :].any()
+
+
+def test_a_thinned_frontier_of_many_answers_is_narrow() -> None:
+    random = np.random.default_rng(0)
+    trie = build_trie(list(product(range(6), repeat=4)), range(6**4), n_answers=6**4)
+    rank = np.zeros(len(trie), dtype=np.int64)
+    for node in trie.prefixes.tolist():
+        rank[trie.children(node)] = random.permutation(9)[:6] + 1
+    exact = cutoff_frontier(trie, rank, np.ones(len(trie)), rank.astype(np.float64))
+    thin = thinned_frontier(trie, rank, np.ones(len(trie)), rank.astype(np.float64), points=300)
+    at = np.round(thin.recall * 6**4).astype(int)
+    assert (thin.lower <= exact.precision[at] + 1e-12).all()
+    assert (thin.upper >= exact.precision[at] - 1e-12).all()
+    assert (thin.upper - thin.lower).mean() < 0.02
+
+
+@SMALL
+@given(some.instances(forbidden=True), st.sampled_from([0.5, 1.0, 3.0]))
+def test_an_ordinary_outcome_confirms_the_strategy_of_every_point(
+    instance: some.Instance, temperature: float
+) -> None:
+    trie = instance.trie()
+    blocks = instance.blocks(trie)
+    for sampled_uniformly in (True, False):
+        best = best_cutoffs(trie, blocks, uniform=sampled_uniformly, temperature=temperature)
+        assert best.is_exact
+        for recall, precision in zip(best.recall[1:], best.lower[1:], strict=True):
+            if precision == 0.0:
+                with pytest.raises(InputError, match="out of reach"):
+                    best.strategy(recall)
+                continue
+            outcome = best.outcome(best.strategy(recall))
+            found = outcome.event_precision if sampled_uniformly else outcome.validity
+            assert found == pytest.approx(precision, rel=1e-9)
+            survived = np.isfinite(outcome.reach_logp[trie.leaves]).mean()
+            assert survived >= recall - 1e-12
+            assert best.recall_at(precision * (1 - 1e-12))[0] >= recall - 1e-12
+
+
+def test_beyond_the_limit_there_are_bounds_and_no_strategy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("breadth.adaptive.EXACT_SEQUENCES", 1)
+    logits = {(): np.float32([3, 2, 1])}
+    instance = some.Instance(answers=(((0,),), ((2,),)), end_tokens=(), logits=logits)
+    trie = instance.trie()
+    best = best_cutoffs(trie, instance.blocks(trie))
+    assert not best.is_exact
+    np.testing.assert_allclose(best.lower, [1, 1, 2 / 3])
+    assert best.recall_at(0.8) == (0.5, 0.5)
+    with pytest.raises(InputError, match="2 sequences are too many"):
+        best.strategy(0.5)

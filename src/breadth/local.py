@@ -110,8 +110,8 @@ def local_measures(trie: Trie, blocks: Iterable[Ranked]) -> Local:
 class LogitFits(NamedTuple):
     """The curves of the sorted logits, in the order of `trie.prefixes` [App. I].
 
-    Over all ranks the bottom of a large vocabulary, tokens that training never saw, decides where the head ends;
-    the top ranks alone show the head that sampling meets.
+    Over all ranks the bottom of a large vocabulary, tokens that training never saw, decides where the head
+    ends; the top ranks alone show the head that sampling meets.
     """
 
     everywhere: LogitFit

@@ -26,7 +26,7 @@ class ThinnedFrontier:
     """Two curves with the exact frontier between them.
 
     Attributes:
-        recall: float64 (k,), shares of the sequences, from 0 to 1.
+        recall: float64 (k,), shares of the sequences, from 0 to the largest that can be kept.
         lower: float64 (k,), a precision that some strategy attains at this recall or more.
         upper: float64 (k,), a precision that none exceeds.
     """

@@ -16,6 +16,7 @@ from breadth.adaptive import BestCutoffs
 from breadth.compare import Compared
 from breadth.explain import Explanation, Loss
 from breadth.probe import Probe
+from breadth.ranked import HEAD
 from breadth.report.words import number, plural, visible
 from breadth.theory import Check
 
@@ -128,14 +129,15 @@ def _inversions(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
         )
 
 
-def _logits(facts: Explanation) -> Iterator[str]:
+def _logits(facts: Explanation) -> Iterator[RenderableType]:
     """The curve of the sorted logits at the first token."""
-    words = {"top": "over the first ranks, up to 4,096", "all": "over all ranks"}
+    words = {"top": f"the first ranks, up to {HEAD:,}", "all": "all ranks"}
+    yield from _heading("The sorted logits at the first token: a line, then a logarithm")
     for name, fit in facts.logit_fits.items():
         if not math.isnan(fit["mse"]):
             yield (
-                f"the sorted logits at the first token, {words[name]}: a line down to rank {fit['head_end']:,} "
-                f"(slope {fit['slope']:.3g}), then a logarithm (R² {number(fit['r2'])})"
+                f"over {words[name]}: a line down to rank {fit['head_end']:,}, "
+                f"{fit['slope']:.3g} nats a rank; R² {number(fit['r2'])}"
             )
 
 
@@ -145,10 +147,10 @@ def _blame(facts: Explanation) -> Iterator[str]:
         yield "nothing is missing"
         return
     yield (
-        f"order {number(blame.order)} ({blame.order / missing:.0%}): invalid tokens above valid ones "
-        f"{number(blame.top)}, valid ones not sorted by the answers below {number(blame.within)}"
+        f"order {number(blame.order)} ({blame.order / missing:.0%}): {number(blame.top)} invalid tokens "
+        f"above valid ones, {number(blame.within)} valid tokens not sorted by their answers below"
     )
-    yield f"shape {number(blame.shape)} ({blame.shape / missing:.0%}): mass piled on a few of the valid tokens"
+    yield f"shape {number(blame.shape)} ({blame.shape / missing:.0%}): mass piled on a few valid tokens"
     yield "(a Shapley split over three fixes, made at every prefix; a negative part makes up for another)"
 
 
