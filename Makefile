@@ -30,15 +30,15 @@ bench: $(VENV)/ready-bench
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(PIP) --editable '.[models]'
+	$(PIP) --editable '.[models,ceiling]'
 	touch $@
 
 $(VENV)/ready-dev: $(VENV)/ready
-	$(PIP) --editable '.[models,dev]'
+	$(PIP) --editable '.[models,ceiling,dev]'
 	touch $@
 
 $(VENV)/ready-bench: $(VENV)/ready-dev
-	$(PIP) --editable '.[models,dev,bench]'
+	$(PIP) --editable '.[models,ceiling,dev,bench]'
 	touch $@
 
 clean:

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
-from breadth import study
+import toys
+from breadth import study, theory
 from breadth.cli import main
 from breadth.errors import StorageError
 
@@ -66,7 +67,7 @@ def assert_one_line(shown: Shown, status: int, *parts: str) -> None:
 def test_help_names_every_command(breadth) -> None:
     shown = breadth("--help")
     assert shown.status == 0
-    for command in ("run", "ls", "show", "check"):
+    for command in ("run", "explain", "cutoffs", "theory", "compare", "ls", "show", "check"):
         assert command in shown.out
     assert breadth("--version").out.startswith("breadth ")
 
@@ -295,3 +296,117 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     done = run_python("ls", "tasks", stdout=write)
     os.close(write)
     assert done.stderr == b""
+
+
+# From a kept run on: no model is needed
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    out = tmp_path / "kept"
+    for model in (toys.broken_shape(), toys.broken_order()):
+        study.run_unit(model, toys.letters_task(), out=out)
+    return out
+
+
+def test_explain_prints_an_account_that_a_person_reads(breadth, kept: Path) -> None:
+    shown = breadth("explain", str(kept), "--no-figures")
+    assert shown.status == 0
+    account = " ".join(shown.out.split())
+    assert "broken-order on letters, temperature=1,top_k=50 [transformers]" in account
+    for heading in ("Where it is lost", "What is to blame", "What could be won back"):
+        assert account.count(heading) == 2
+    assert "Order is perfect at every prefix" in account
+    assert "at the first token: the valid 'f' ranks 8, below 2 invalid tokens ('u', 'v')" in account
+    assert (
+        "A better sampler could win back 100% of what is missing; the other 0% only a better model" in account
+    )
+    for unit in kept.iterdir():
+        assert {"answers.parquet", "prefixes.parquet", "run.parquet", "explanation.json"} <= {
+            path.name for path in unit.iterdir()
+        }
+
+
+def test_explain_takes_one_unit_a_rule_and_a_number_of_samples(breadth, kept: Path) -> None:
+    unit = kept / "broken-shape--letters"
+    options = ["--rule", "min_p=0.1", "--engine", "vllm", "-n", "10", "--json", "--no-tables", "--no-figures"]
+    shown = breadth("explain", str(unit), *options)
+    (facts,) = json.loads(shown.out)["explanations"]
+    assert facts["rule"] == "min_p=0.1 [vllm]"
+    assert facts["samples"] == 10
+    assert facts["ladder"]["log_tuning"] >= 0
+    assert not (unit / "run.parquet").exists()
+
+
+def test_cutoffs_shows_one_cutoff_a_prefix(breadth, kept: Path) -> None:
+    unit = str(kept / "broken-order--letters")
+    assert "6 sequences of 6 can be said; precision 0.750" in breadth("cutoffs", unit, "--recall", "1").out
+    shown = breadth("cutoffs", unit, "--precision", "0.9")
+    assert_one_line(shown, 2, "no cutoffs reach precision 0.9 for broken-order on letters")
+    shown = breadth("cutoffs", unit, "--no-uniform", "--recall", "0.5")
+    assert "3 sequences of 6 can be said" in shown.out
+
+
+def test_theory_says_what_holds_and_what_does_not_apply(breadth, kept: Path) -> None:
+    shown = breadth("theory", str(kept))
+    assert shown.status == 0
+    for theorem in ("E.1", "frontier", "E.3", "F.4", "F.5", "F.6"):
+        assert theorem in shown.out
+    assert "violated" not in shown.out
+    checks = json.loads(breadth("theory", str(kept), "--json").out)["checks"]
+    assert {check["verdict"] for check in checks} <= {"holds", "not applicable"}
+    assert {check["model"] for check in checks} == {"broken-shape", "broken-order"}
+
+
+def test_a_violated_theorem_is_an_error(breadth, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check = theory.Check("E.1", "a product", "violated", -0.1, "difference", "made up")
+    monkeypatch.setattr(theory, "check_theory", lambda _: [check])
+    shown = breadth("theory", str(kept))
+    assert shown.status == 1
+    assert "violated" in shown.out
+
+
+def test_compare_puts_models_side_by_side(breadth, kept: Path, tmp_path: Path) -> None:
+    out = tmp_path / "compared"
+    shown = breadth("compare", str(kept), "--out", str(out))
+    assert shown.status == 0
+    assert "broken-order" in shown.out
+    assert "broken-shape" in shown.out
+    assert {"comparison.parquet", "comparison.csv", "figures"} == {path.name for path in out.iterdir()}
+    rows = json.loads(breadth("compare", str(kept), str(kept), "--json").out)["rows"]
+    assert [row["model"] for row in rows] == ["broken-order", "broken-shape"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["explain", "{nowhere}"], ["is not the folder of a run", "breadth run --out"]),
+        (["explain", "{kept}", "--rule", "oracle_size"], ["'oracle_size' is an oracle"]),
+        (["explain", "{kept}", "--rule", "nonsense=1"], ["nonsense is unknown"]),
+        (["explain", "{kept}", "--engine", "vllm"], ["--engine vllm needs --rule"]),
+        (["cutoffs", "{kept}", "--recall", "2"], ["--recall 2 is no share"]),
+        (["cutoffs", "{kept}", "--recall", "0.5", "--precision", "0.5"], ["give one of them"]),
+        (["cutoffs", "{kept}", "--temperature", "0"], ["--temperature 0", "0.001 to 1000"]),
+        (["theory", "{nowhere}"], ["is not the folder of a run"]),
+        (["compare", "{kept}/broken-shape--letters"], ["nothing to compare", "letters"]),
+        (["compare", "{kept}", "--out", ""], ["--out is empty"]),
+    ],
+)
+def test_mistakes_about_a_kept_run_are_one_line(
+    breadth, kept: Path, tmp_path: Path, arguments: list[str], parts: list[str]
+) -> None:
+    shown = breadth(*(argument.format(kept=kept, nowhere=tmp_path / "nowhere") for argument in arguments))
+    assert_one_line(shown, 2, *parts)
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    breadth, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("breadth.tables.pq.write_table", full)
+    shown = breadth("explain", str(kept / "broken-shape--letters"), "--no-figures")
+    assert shown.status == 1
+    assert "No space left on device" in shown.err.splitlines()[-1]
+    assert not list(kept.rglob(".*"))

@@ -180,10 +180,15 @@ def _ladder(facts: Explanation) -> Iterator[RenderableType]:
     gap = 1 - facts.coverage
     if not math.isnan(ladder.ceiling) and gap > 1e-12:
         won = (ladder.ceiling - ladder.rule) / gap
-        yield (
-            f"A better sampler could win back {won:.0%} of what is missing; the other {1 - won:.0%} only a "
-            "model that ranks the answers better."
-        )
+        if won > 0.995:
+            yield "A better sampler could win back all that is missing."
+        elif won < 0.005:
+            yield "No sampler could win anything back: only a model that ranks the answers better."
+        else:
+            yield (
+                f"A better sampler could win back {won:.0%} of what is missing; the other {1 - won:.0%} only a "
+                "model that ranks the answers better."
+            )
 
 
 def _gain(log_gain: float) -> str:
