@@ -320,7 +320,6 @@ def test_explain_prints_an_account_that_a_person_reads(breadth, kept: Path) -> N
     assert "at the first token: the valid 'f' ranks 8, below 2 invalid tokens ('u', 'v')" in account
     assert "A better sampler could win back all that is missing." in account
     assert "only a model that ranks the answers better" in account
-    )
     for unit in kept.iterdir():
         assert {"answers.parquet", "prefixes.parquet", "run.parquet", "explanation.json"} <= {
             path.name for path in unit.iterdir()

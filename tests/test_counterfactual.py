@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -44,9 +45,7 @@ def test_every_set_of_fixes_gives_what_the_definition_says(
         mixture = naive.apply_steps(instance.law(prefix), steps)
         ranked = naive.event_ranking(instance.law(prefix), instance.end_tokens)
         logps = sorted(naive.event_logp(mixture, event, instance.end_tokens) for event in ranked)
-        assume(
-            all(high - low > 1e-9 or high == -math.inf for low, high in zip(logps, logps[1:], strict=False))
-        )
+        assume(all(high - low > 1e-9 or high == -math.inf for low, high in pairwise(logps)))
         assume(all(low == -math.inf or low > -300 for low in logps))
     trie = instance.trie()
     found = fixed_answers(trie, instance.blocks(trie), some.rule_of(steps))
