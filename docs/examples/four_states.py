@@ -68,9 +68,7 @@ def numbers(unit: Unit) -> list[str]:
             f"{abs(facts.attribution.diversity_lost[node]):.4f}"
         )
     best = best_cutoffs(trie, unit.probe.blocks)
-    lines += [
-        f"recall {r:.2f}: precision {p:.3f}" for r, p in zip(best.recall[1:], best.lower[1:], strict=True)
-    ]
+    lines += [f"{n} answers or more: precision {precision:.3f}" for n, precision in enumerate(best.lower)][1:]
     everything = best.outcome(best.strategy(1.0))
     alpha = precision_factors(trie, everything.edge_event_logp)
     beta = recall_factors(trie, np.isfinite(everything.edge_event_logp))

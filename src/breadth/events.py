@@ -45,12 +45,14 @@ class EndTokens(NamedTuple):
         """
         n_rows = int(max(row.max(initial=-1), self.row.max(initial=-1))) + 1
         start = np.searchsorted(self.row, np.arange(n_rows + 1))
-        summed = np.concatenate([[0.0], np.cumsum(np.exp(-beta * self.gap))])
+        weight = np.append(np.exp(-beta * self.gap), 0.0)
         # One searchsorted over all rows: a key orders by row, then by rank.
         span = int(max(rank.max(initial=0), self.rank.max(initial=0))) + 1
         above = np.searchsorted(self.row * span + self.rank, row * span + rank, side="right")
-        beyond = summed[start[row + 1]] - summed[above]
-        return np.asarray(np.where(above > start[row], beyond, 0.0))
+        last = start[row + 1]
+        # Every row is summed on its own, so that its numbers do not depend on the block it stands in.
+        beyond = np.add.reduceat(weight, np.stack([above, last], axis=1).ravel())[::2]
+        return np.asarray(np.where((above > start[row]) & (above < last), beyond, 0.0))
 
 
 def end_tokens(ranked: Ranked, trie: Trie) -> EndTokens:
