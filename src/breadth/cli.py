@@ -276,7 +276,7 @@ def explain(
             explanation = explain_unit(unit, wanted, samples=samples)
         explained.append(explanation)
         if not json_output:
-            terminal.account(unit.probe, explanation)
+            terminal.account(unit.probe, explanation, first=len(explained) == 1)
         if tables and unit.folder:
             from breadth.tables import write_tables
 

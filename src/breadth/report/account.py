@@ -19,6 +19,7 @@ from breadth.probe import Probe
 from breadth.ranked import HEAD
 from breadth.report.words import number, plural, visible
 from breadth.theory import Check
+from breadth.trie import END
 
 __all__ = ["account", "checks", "comparison", "cutoffs"]
 
@@ -119,11 +120,12 @@ def _inversions(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
     for i in broken[:INVERSIONS]:
         node = int(trie.prefixes[i])
         where = f"after {visible(probe.prefix_text(node))!r}" if node else "at the first token"
-        token = visible(probe.token_text(int(trie.token[worst.child[i]])))
+        token = int(trie.token[worst.child[i]])
+        named = "the end" if token == END else f"the valid {visible(probe.token_text(token))!r}"
         above = [repr(visible(probe.token_text(int(token)))) for token in worst.above[i] if token >= 0]
         more = ", …" if worst.by[i] > len(above) else ""
         yield (
-            f"{where}: the valid {token!r} ranks {worst.rank[i]:,}, below "
+            f"{where}: {named} ranks {worst.rank[i]:,}, below "
             f"{plural(int(worst.by[i]), 'invalid token')} ({', '.join(above)}{more}); "
             f"order score {number(local.order_score[i])}"
         )
@@ -186,8 +188,8 @@ def _ladder(facts: Explanation) -> Iterator[RenderableType]:
             yield "No sampler could win anything back: only a model that ranks the answers better."
         else:
             yield (
-                f"A better sampler could win back {won:.0%} of what is missing; the other {1 - won:.0%} only a "
-                "model that ranks the answers better."
+                f"A better sampler could win back {won:.0%} of what is missing; the other {1 - won:.0%} "
+                "only a model that ranks the answers better."
             )
 
 

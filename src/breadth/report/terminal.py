@@ -93,10 +93,12 @@ class Terminal:
         json.dump({"breadth": __version__, **facts}, sys.stdout, ensure_ascii=False, allow_nan=False)
         sys.stdout.write("\n")
 
-    def account(self, probe: Probe, explanation: Explanation) -> None:
+    def account(self, probe: Probe, explanation: Explanation, *, first: bool = True) -> None:
         """An explanation, top to bottom."""
         from breadth.report.account import account
 
+        if not first:
+            self.out.print()
         for part in account(probe, explanation):
             self.out.print(part, soft_wrap=isinstance(part, str))
 
