@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import toys
+from breadth.catalog import load_task
 from breadth.compare import compare
 from breadth.errors import InputError, RuleError
 from breadth.explain import Explanation, explain
@@ -195,3 +196,29 @@ def test_one_name_for_two_tasks_is_refused() -> None:
     units = [unit_of(toys.healthy()), unit_of(toys.broken_shape(), toys.letters_task(answers=["a", "b"]))]
     with pytest.raises(InputError, match="letters is not the same in all runs"):
         compare(units)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("task", ["us-states-fewshot", "digits-fewshot"])
+@pytest.mark.parametrize("name", ["smollm2", "gemma3"])
+def test_on_real_models_everything_adds_up(name: str, task: str, request: pytest.FixtureRequest) -> None:
+    unit = run_unit(request.getfixturevalue(name), load_task(task))
+    facts = explain(unit)
+    assert sum(step.validity_lost for step in facts.steps) == pytest.approx(
+        -math.log(facts.validity), abs=1e-10
+    )
+    assert sum(step.diversity_lost for step in facts.steps) == pytest.approx(
+        -math.log(facts.diversity), abs=1e-10
+    )
+    blame, ladder = facts.blame, facts.ladder
+    assert blame.order + blame.shape == pytest.approx(1 - facts.coverage, abs=1e-12)
+    assert ladder.status == "certified"
+    assert facts.coverage == ladder.rule <= ladder.best <= ladder.ceiling_above <= 1
+    assert ladder.ceiling_above / ladder.ceiling < 1 + 1e-5
+    for floor, (lower, upper, status) in facts.diversity_ceilings.items():
+        assert status == "certified"
+        tried = [row.diversity for row in unit.scores if row.is_cutoff and row.validity >= floor]
+        assert max(tried, default=0.0) <= upper + 1e-9
+        assert lower <= upper
+    # The oracle of size is order-limited: it stays below 1 exactly where an inversion is reached.
+    assert (facts.local.order_score < 1).any() == (unit.diagnosis.oracle_size_validity < 1 - 1e-9)
