@@ -13,7 +13,8 @@ from breadth.counterfactual import fixed_answers
 from breadth.grid import default_grid
 from breadth.measures.answers import coverage
 from breadth.measures.attribution import attribute
-from breadth.measures.ceiling import Samplers, distinct_ceiling, diversity_ceiling
+from breadth.measures.ceiling import distinct_ceiling, diversity_ceiling
+from breadth.measures.samplers import Samplers
 from breadth.measures.cutoffs import cutoff_frontier
 from breadth.measures.shapley import shapley
 from breadth.outcome import outcomes

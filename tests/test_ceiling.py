@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 import naive
 import strategies as some
 from breadth.measures.answers import coverage, diversity, validity
-from breadth.measures.ceiling import Ceiling, Samplers, distinct_ceiling, diversity_ceiling
+from breadth.measures.ceiling import Ceiling, distinct_ceiling, diversity_ceiling
+from breadth.measures.samplers import Samplers
 from breadth.outcome import outcomes
 from breadth.ranking import token_ranking
 
@@ -176,12 +177,20 @@ def test_with_one_sample_the_ceiling_is_validity_and_needs_no_solver(monkeypatch
     assert ceiling.lower == ceiling.upper == pytest.approx(2 / 3)
 
 
-def test_without_the_solver_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_solver_the_certificate_still_holds_and_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    polytope = samplers(one_step([1, 3, 6]))
+    known = [distinct_ceiling(polytope, 5), diversity_ceiling(polytope, 0.7)]
     monkeypatch.setitem(sys.modules, "cvxpy", None)
-    polytope = samplers(one_step([1, 3]))
-    for ceiling in (distinct_ceiling(polytope, 5), diversity_ceiling(polytope, 0.5)):
-        assert np.isnan([ceiling.lower, ceiling.upper]).all()
-        assert ceiling.status == "not computed: the solver is not installed (pip install 'breadth[ceiling]')"
+    for ceiling, truth in zip(
+        [distinct_ceiling(polytope, 5), diversity_ceiling(polytope, 0.7)], known, strict=True
+    ):
+        assert ceiling.status == (
+            "certified (the solver is not installed (pip install 'breadth[ceiling]'); found without it)"
+        )
+        assert ceiling.lower <= truth.upper + 1e-12
+        assert ceiling.upper >= truth.lower - 1e-12
 
 
 def test_a_solver_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,11 +200,27 @@ def test_a_solver_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         raise cp.SolverError("out of luck")
 
     monkeypatch.setattr(cp.Problem, "solve", fail)
-    ceiling = diversity_ceiling(samplers(one_step([1, 3])), 0.5)
-    assert ceiling.status == "not computed: the solver failed (out of luck)"
-    assert ceiling.answer_logp is None
+    ceiling = diversity_ceiling(samplers(one_step([1, 3, 6])), 0.7)
+    assert "the solver failed (out of luck); found without it" in ceiling.status
 
 
 def test_too_many_flows_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("breadth.measures.ceiling.MAX_FLOWS", 1)
-    assert "at most 1" in distinct_ceiling(samplers(one_step([1, 3])), 5).status
+    assert "the solver is given at most 1" in distinct_ceiling(samplers(one_step([1, 3, 6])), 5).status
+
+
+@pytest.mark.parametrize("n", [10, 1000])
+def test_a_wide_step_that_the_solver_fails_at_is_certified_all_the_same(n: int) -> None:
+    # Valid tokens at every second rank.
+    polytope = samplers(one_step(list(range(1, 1001, 2)), vocab=1010))
+    ceiling = distinct_ceiling(polytope, n)
+    assert ceiling.is_certified
+    assert ceiling.upper / ceiling.lower < 1.001
+
+
+def test_small_validities_are_certified() -> None:
+    polytope = samplers(one_step([100_000, 200_000], vocab=200_001))
+    for n in (10, 10**6):
+        ceiling = distinct_ceiling(polytope, n)
+        assert ceiling.is_certified
+        assert 0 < ceiling.lower < 1

@@ -54,8 +54,16 @@ class BestCutoffs:
 
     def recall_at(self, precision: float) -> tuple[float, float]:
         """Bounds, below and above, of the largest recall at this precision or more; 0 where none has it."""
-        found = [self.recall[curve >= precision].max(initial=0.0) for curve in (self.lower, self.upper)]
-        return float(found[0]), float(found[1])
+        low = self.recall[self.lower >= precision].max(initial=0.0)
+        # Up to the next count at which it is known, the upper curve stays where it is.
+        last = np.flatnonzero(self.upper >= precision)[-1:]
+        following = np.append(self.recall[1:], self.recall[-1] + self.step)[last] - self.step
+        return float(low), float(following.max(initial=0.0))
+
+    @property
+    def step(self) -> float:
+        """Recall of a single sequence."""
+        return 1.0 / len(self.trie.leaves)
 
     def strategy(self, recall: float) -> Ints:
         """The cutoffs that attain the largest precision at this recall or more.
@@ -104,7 +112,7 @@ def best_cutoffs(
     if uniform:
         weight, kept = np.isfinite(ranking.logp).astype(np.float64), ranking.rank.astype(np.float64)
     else:
-        weight, kept = np.exp(ranking.logp), np.exp(ranking.cumulative_logp)
+        weight, kept = ranking.probability, np.exp(ranking.cumulative_logp)
     if len(trie.leaves) > EXACT_SEQUENCES:
         thin = thinned_frontier(trie, ranking.rank, weight, kept)
         curves, exact = (thin.recall, thin.lower, thin.upper), None

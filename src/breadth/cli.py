@@ -230,6 +230,9 @@ def run(
             )
 
 
+PREFIXES_SHOWN = 30
+"""Prefixes of a table that a person reads."""
+
 RunFolder = Annotated[
     str, typer.Argument(metavar="RUN", help="What `breadth run --out` was given, or one folder in it.")
 ]
@@ -237,7 +240,11 @@ RunFolder = Annotated[
 Samples = Annotated[
     int | None,
     typer.Option(
-        "--samples", "-n", min=1, help="Samples that coverage is counted in; as many as there are answers."
+        "--samples",
+        "-n",
+        min=1,
+        max=2**53,
+        help="Samples that coverage is counted in; as many as there are answers.",
     ),
 ]
 
@@ -308,6 +315,9 @@ def cutoffs(
         ),
     ] = True,
     temperature: Annotated[float, typer.Option(help="Of the model's probabilities.")] = 1.0,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every prefix, not only those with most answers below.")
+    ] = False,
 ) -> None:
     """Show the best cutoffs there are, one at every prefix, at a precision (0.8) or a recall."""
     from breadth.adaptive import best_cutoffs
@@ -329,7 +339,8 @@ def cutoffs(
         wanted = best.recall_at(floor)[0] if recall is None else recall
         if wanted == 0:
             raise InputError(f"no cutoffs reach precision {floor:g} for {unit.model} on {unit.task}")
-        terminal.cutoffs(unit, best, best.strategy(wanted))
+        at_most = len(trie) if everything else PREFIXES_SHOWN
+        terminal.cutoffs(unit, best, best.strategy(wanted), at_most)
 
 
 @app.command()

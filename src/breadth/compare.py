@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from breadth.errors import InputError
@@ -44,7 +46,7 @@ def compare(units: Sequence[Unit], *, samples: int | None = None) -> list[Compar
         InputError: no task is shared, or a task's name stands for different answers.
     """
     by_task: dict[str, list[Unit]] = {}
-    for unit in units:
+    for unit in _once(units):
         by_task.setdefault(unit.task, []).append(unit)
     shared = {task: members for task, members in by_task.items() if len(members) > 1}
     if not shared:
@@ -57,13 +59,26 @@ def compare(units: Sequence[Unit], *, samples: int | None = None) -> list[Compar
                 f"{task} is not the same in all runs: prompt, answers or end differ; run it again"
             )
     return [
-        Compared(_name(unit, members), unit, explain(unit, samples=samples))
+        Compared(name, unit, explain(unit, samples=samples))
         for members in shared.values()
-        for unit in members
+        for name, unit in zip(_names(members), members, strict=True)
     ]
 
 
-def _name(unit: Unit, members: Sequence[Unit]) -> str:
-    if sum(other.model == unit.model for other in members) == 1 or unit.folder is None:
-        return unit.model
-    return f"{unit.model} ({unit.folder.resolve().parent.name})"
+def _once(units: Sequence[Unit]) -> list[Unit]:
+    """The units without those that are given twice, by whatever path."""
+    return list({unit.folder.resolve() if unit.folder else id(unit): unit for unit in units}.values())
+
+
+def _names(members: Sequence[Unit]) -> list[str]:
+    """The models' names; where they are the same, with as much of the run's path as tells them apart."""
+    counts = Counter(unit.model for unit in members)
+    paths = [unit.folder.resolve().parent.parts if unit.folder else () for unit in members]
+    for length in range(1, 1 + max(map(len, paths))):
+        tails = [Path(*path[-length:]) if path else Path() for path in paths]
+        if len({(unit.model, tail) for unit, tail in zip(members, tails, strict=True)}) == len(members):
+            break
+    return [
+        unit.model if counts[unit.model] == 1 else f"{unit.model} ({tail})"
+        for unit, tail in zip(members, tails, strict=True)
+    ]

@@ -123,7 +123,7 @@ def _sorted_events(ranked: Ranked, trie: Trie, rule: Rule) -> _Sorted:
     most = int((trie.n_children[ranked.node] + np.bincount(ends.row, minlength=n_rows)).max())
     lows = [np.zeros(n_rows, dtype=np.int64), *(window.low for window in windows)]
     wanted = np.sort(np.concatenate([low[:, None] + np.arange(1, most + 1) for low in lows], axis=1), axis=1)
-    fresh = (np.diff(wanted, axis=1, prepend=0) > 0) & (wanted <= ranked.n_finite[:, None])
+    fresh = (np.diff(wanted, axis=1, prepend=0) > 0) & (wanted <= ranked.vocab_size)
     row = np.nonzero(fresh)[0]
     rank = wanted[fresh]
     gap = masses.at(windows[0].beta).gap_at(rank, row)

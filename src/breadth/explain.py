@@ -20,10 +20,11 @@ from breadth.adaptive import best_cutoffs
 from breadth.counterfactual import FIXES, fixed_answers
 from breadth.errors import InputError
 from breadth.local import Local, local_measures
-from breadth.measures.answers import coverage, expected_distinct, ideal_distinct
+from breadth.measures.answers import MAX_SAMPLES, coverage, expected_distinct, ideal_distinct
 from breadth.measures.attribution import Attribution, attribute
-from breadth.measures.ceiling import Ceiling, Samplers, distinct_ceiling, diversity_ceiling
+from breadth.measures.ceiling import Ceiling, distinct_ceiling, diversity_ceiling
 from breadth.measures.logit_fit import fit_logits
+from breadth.measures.samplers import Samplers
 from breadth.measures.shapley import shapley
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
@@ -229,8 +230,8 @@ def explain(
     probe, trie = unit.probe, unit.probe.trie
     rule = default_rule(probe.provenance["generation"]) if rule is None else rule
     n = trie.n_answers if samples is None else samples
-    if n < 1:
-        raise InputError(f"samples must be at least 1, not {n}")
+    if not 1 <= n <= MAX_SAMPLES:
+        raise InputError(f"samples must be from 1 to {MAX_SAMPLES:,}, not {n:,}")
     fixed = fixed_answers(trie, probe.blocks, rule)
     (outcome,) = evaluate(probe, [rule])
     attribution = attribute(trie, outcome.edge_logp)
@@ -339,8 +340,9 @@ def _ladder(unit: Unit, rule: Rule, n: int, own: float, ceiling: Ceiling) -> Lad
         rule=own,
         best=best_coverage,
         best_rule=best_rule,
-        ceiling=ceiling.lower,
-        ceiling_above=ceiling.upper,
+        # A rule tried is a sampler too.
+        ceiling=max(ceiling.lower, best_coverage),
+        ceiling_above=max(ceiling.upper, best_coverage),
         status=ceiling.status,
         applies=applies,
     )

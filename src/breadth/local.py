@@ -108,7 +108,7 @@ def local_measures(trie: Trie, blocks: Iterable[Ranked]) -> Local:
 
 
 class LogitFits(NamedTuple):
-    """The curves of the sorted logits, in the order of `trie.prefixes` [App. I].
+    """The curves of the sorted logits at some prefixes, by ascending node [App. I].
 
     Over all ranks the bottom of a large vocabulary, tokens that training never saw, decides where the head
     ends; the top ranks alone show the head that sampling meets.
@@ -121,25 +121,26 @@ class LogitFits(NamedTuple):
 
 
 def logit_fits(
-    trie: Trie, blocks: Iterable[Ranked], progress: Callable[[int, int], None] | None = None
+    blocks: Iterable[Ranked], nodes: Ints, progress: Callable[[int, int], None] | None = None
 ) -> LogitFits:
-    """Fit a line and a logarithm to the sorted logits at every prefix; takes some milliseconds each.
+    """Fit a line and a logarithm to the sorted logits at some prefixes; takes some milliseconds each.
 
     Args:
-        trie: the answers.
-        blocks: together they hold every inner node of the trie once.
+        blocks: together they hold the prefixes.
+        nodes: int64 (f,), ascending.
         progress: told how many prefixes are done, of how many.
     """
     everywhere, top = [], []
     done = 0
     for ranked in blocks:
-        for first in range(0, len(ranked), FITTED_AT_ONCE):
-            some = ranked.take(np.arange(first, min(first + FITTED_AT_ONCE, len(ranked))))
+        wanted = np.flatnonzero(np.isin(ranked.node, nodes))
+        for first in range(0, len(wanted), FITTED_AT_ONCE):
+            some = ranked.take(wanted[first : first + FITTED_AT_ONCE])
             everywhere.append((some.node, fit_logits(some)))
             top.append((some.node, fit_logits(some, HEAD)))
             done += len(some)
             if progress:
-                progress(done, len(trie.prefixes))
+                progress(done, len(nodes))
     return LogitFits(_gathered(everywhere), _gathered(top))
 
 

@@ -39,6 +39,12 @@ class Ranking:
     cumulative_logp: Floats
     n_events: Ints
 
+    @property
+    def probability(self) -> Floats:
+        """float64 (n,), of the event; 0 for a forbidden one only, however small the others are."""
+        p = np.maximum(np.exp(self.logp), np.finfo(np.float64).tiny)
+        return np.where(np.isfinite(self.logp), p, 0.0)
+
 
 def event_ranking(trie: Trie, blocks: Iterable[Ranked], temperature: float = 1.0) -> Ranking:
     """Rank the valid events of every prefix.

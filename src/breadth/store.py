@@ -86,7 +86,7 @@ def write_trie(
 
 
 def _write(table: pa.Table, path: Path, metadata: Mapping[str, Any] | None = None) -> None:
-    pq.write_table(_with_header(table, metadata), path, compression="zstd")
+    pq.write_table(_with_header(table, metadata), path, compression="zstd", write_page_checksum=True)
 
 
 def _with_header(table: pa.Table, metadata: Mapping[str, Any] | None) -> pa.Table:
@@ -115,7 +115,7 @@ def _open(path: Path) -> tuple[pq.ParquetFile, dict[str, Any]]:
     if not path.exists():
         raise ProbeError(f"{path} does not exist; a probe is a folder written by `breadth run --out`")
     with _reading(path):
-        file = pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
         header = json.loads((file.schema_arrow.metadata or {}).get(HEADER, b"null"))
     if not isinstance(header, dict):
         raise ProbeError(f"{path} was not written by breadth; name a folder written by `breadth run --out`")
@@ -197,6 +197,7 @@ class PrefixWriter:
                 use_dictionary=False,
                 use_byte_stream_split=floats,
                 write_statistics=False,
+                write_page_checksum=True,
             )
         self._writer.write_table(table, row_group_size=ROWS_PER_GROUP)
 

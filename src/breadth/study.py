@@ -109,7 +109,7 @@ def _open_unit(folder: Path) -> Unit:
         has_grid = (
             json.loads((folder / "diagnosis.json").read_text(encoding="utf-8"))["bottleneck"] is not None
         )
-    except (OSError, ValueError, KeyError) as error:  # arrow's errors are ValueErrors
+    except (OSError, ValueError, KeyError, TypeError) as error:  # arrow's are ValueErrors
         reason = " ".join(str(error).split())
         raise InputError(f"{folder} is not a whole run of this version ({reason}); run it again") from None
     scores = [_scores_of(row) for row in table.to_pylist()]

@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from breadth.explain import Explanation
 from breadth.files import new_file
 from breadth.local import logit_fits
 from breadth.measures.answers import log_validity
 from breadth.measures.logit_fit import LogitFit
-from breadth.scores import FLOORS
+from breadth.scores import FLOORS, best_rule
 from breadth.study import Unit
 
 __all__ = ["answers_table", "prefixes_table", "run_row", "run_table", "write_rows", "write_tables"]
@@ -61,11 +62,20 @@ def write_rows(rows: list[dict[str, Any]], folder: Path, name: str) -> None:
         pyarrow.csv.write_csv(table, path)
 
 
+FITTED = 1000
+"""Prefixes whose logits are fitted: about 17 ms each."""
+
+TEXTS = {"inverted": pa.string(), "invalid_above": pa.list_(pa.string())}
+"""Types of columns that may hold nothing but null."""
+
+
 def _table(columns: Mapping[str, Any], size: int) -> pa.Table:
     """Columns of one length, a text standing for all rows; NaN and None become null."""
     return pa.table(
         {
-            name: pa.array([column] * size if isinstance(column, str) else column, from_pandas=True)
+            name: pa.array(
+                [column] * size if isinstance(column, str) else column, TEXTS.get(name), from_pandas=True
+            )
             for name, column in columns.items()
         }
     )
@@ -75,7 +85,8 @@ def answers_table(unit: Unit, explanation: Explanation) -> pa.Table:
     """One row per answer, in the task's order."""
     probe, outcome = unit.probe, explanation.outcome
     logp = outcome.answer_logp
-    share = np.exp(logp - log_validity(logp)) if explanation.validity > 0 else np.full(len(logp), np.nan)
+    said = np.isfinite(logp).any()
+    share = np.exp(logp - log_validity(logp)) if said else np.full(len(logp), np.nan)
     rank = np.empty(len(logp), dtype=np.int64)
     rank[np.argsort(-logp, kind="stable")] = np.arange(1, len(logp) + 1)
     with np.errstate(divide="ignore"):
@@ -102,7 +113,10 @@ def prefixes_table(
     probe, outcome, local = unit.probe, explanation.outcome, explanation.local
     trie, attribution, worst = probe.trie, explanation.attribution, explanation.local.inversions
     at = trie.prefixes
-    fits = logit_fits(trie, probe.blocks, progress)
+    # Those that most answers pass; the first of equals.
+    most = np.argsort(-trie.weight[at], kind="stable")[:FITTED]
+    fitted = np.sort(most)
+    fits = logit_fits(probe.blocks, at[fitted], progress)
     broken = ~local.order_calibrated
     columns = {
         **_names(explanation),
@@ -127,8 +141,8 @@ def prefixes_table(
         "shape_score": local.shape_score,
         "shape_error": local.shape_error,
         "shape_calibrated": local.shape_calibrated,
-        **_fit_columns("fit_top", fits.top),
-        **_fit_columns("fit_all", fits.everywhere),
+        **_fit_columns("fit_top", fits.top, fitted, len(at)),
+        **_fit_columns("fit_all", fits.everywhere, fitted, len(at)),
         "reach": np.exp(outcome.reach_logp[at]),
         "reach_given_valid": attribution.reach[at],
         "valid_mass": outcome.valid_mass[at],
@@ -141,8 +155,13 @@ def prefixes_table(
     return _table(columns, len(at))
 
 
-def _fit_columns(name: str, fit: LogitFit) -> dict[str, Any]:
-    return {f"{name}_{field.name}": getattr(fit, field.name) for field in fields(fit)}
+def _fit_columns(name: str, fit: LogitFit, rows: NDArray[np.int64], size: int) -> dict[str, Any]:
+    columns = {}
+    for field in fields(fit):
+        column = np.full(size, np.nan)
+        column[rows] = getattr(fit, field.name)
+        columns[f"{name}_{field.name}"] = column
+    return columns
 
 
 def _names(explanation: Explanation) -> dict[str, str]:
@@ -192,14 +211,19 @@ def run_row(unit: Unit, explanation: Explanation) -> dict[str, Any]:
         "order_score": np.average(local.order_score, weights=weight),
         "recall_at_precision_0.8": np.average(local.recall_at_good, weights=weight),
         "order_calibrated": np.average(local.order_calibrated, weights=weight),
-        "shape_score": np.average(local.shape_score[shaped], weights=weight[shaped]),
+        "shape_score": np.average(local.shape_score[shaped], weights=weight[shaped])
+        if shaped.any()
+        else None,
         "shape_calibrated": np.average(local.shape_calibrated, weights=weight),
         "area": facts["area"],
     }
+    cutoffs = [scores for scores in unit.scores if scores.is_cutoff and not scores.is_oracle]
     for floor in FLOORS:
         lower, upper, status = explanation.diversity_ceilings[floor]
         best = facts["best"][str(floor)]
         row[f"diversity_at_{floor}"] = best["diversity"] if best else None
+        best_cutoff = best_rule(cutoffs, floor)
+        row[f"cutoff_diversity_at_{floor}"] = best_cutoff.diversity if best_cutoff else None
         row[f"diversity_ceiling_at_{floor}"] = lower
         row[f"diversity_ceiling_above_at_{floor}"] = upper
         row[f"diversity_ceiling_status_at_{floor}"] = status

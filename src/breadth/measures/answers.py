@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "MAX_SAMPLES",
     "coverage",
     "diversity",
     "expected_distinct",

@@ -60,16 +60,17 @@ class _Curve:
 
 
 def _sum(left: _Curve, right: _Curve, points: int) -> _Curve:
-    """(max, +) convolution of two curves, on a grid of at most about `points` counts."""
+    """(max, +) convolution of two curves."""
     if len(left.count) > len(right.count):
         left, right = right, left
     n = int(left.count[-1] + right.count[-1])
-    if n <= points:
+    if n <= points and len(left.count) + len(right.count) == n + 2:  # nothing has been thinned yet
         exact = max_plus(left.lower, right.lower)
         return _Curve(np.arange(n + 1), exact, exact)
-    # Precision falls fastest at the first counts.
-    count = np.concatenate([np.linspace(0, n, points // 2), np.geomspace(1, n, points // 2)])
-    count = np.unique(count.round().astype(np.int64))
+    if len(left.count) * len(right.count) <= 4 * points:
+        count = np.unique(np.add.outer(left.count, right.count))
+    else:
+        count = _grid(n, points)
     lower, upper = np.full((2, len(count)), -np.inf)
     # Between one point of the grid and the next `left` holds no more than at the first, with fewer sequences
     # than at the second.
@@ -77,7 +78,36 @@ def _sum(left: _Curve, right: _Curve, points: int) -> _Curve:
     for i, own in enumerate(left.count.tolist()):
         np.maximum(lower, left.lower[i] + right.below(np.maximum(count - own, 0)), out=lower)
         np.maximum(upper, left.upper[i] + right.above(np.maximum(count - int(last[i]), 0)), out=upper)
-    return _Curve(count, lower, upper)
+    return _thinned(_Curve(count, lower, upper), points)
+
+
+def _maximum(left: _Curve, right: _Curve, points: int) -> _Curve:
+    """The better of two curves at every count; `right` reaches at least as far."""
+    whole = len(right.count) == right.count[-1] + 1
+    count = right.count if whole else np.union1d(left.count, right.count)
+    lower = np.maximum(left.below(count), right.below(count))
+    return _thinned(_Curve(count, lower, np.maximum(left.above(count), right.above(count))), points)
+
+
+def _grid(n: int, points: int) -> Ints:
+    """At most `points` counts from 0 to n, denser at the first, where precision falls fastest."""
+    count = np.concatenate([np.linspace(0, n, points // 2), np.geomspace(1, n, points // 2)])
+    return np.unique(count.round().astype(np.int64))
+
+
+def _thinned(curve: _Curve, points: int) -> _Curve:
+    """A curve of at most twice `points` counts, without those between which nothing changes."""
+    if len(curve.count) <= 2 * points:
+        return curve
+    # Of a stretch on which both curves are level its ends say all.
+    level = (np.diff(curve.lower) == 0) & (np.diff(curve.upper) == 0)
+    needed = np.ones(len(curve.count), dtype=np.bool_)
+    needed[1:-1] = ~(level[:-1] & level[1:])
+    curve = _Curve(curve.count[needed], curve.lower[needed], curve.upper[needed])
+    if len(curve.count) <= points:
+        return curve
+    count = curve.count[np.unique(np.searchsorted(curve.count, _grid(int(curve.count[-1]), points)))]
+    return _Curve(count, curve.below(count), curve.above(count))
 
 
 def thinned_frontier(
@@ -87,7 +117,7 @@ def thinned_frontier(
 
     Args:
         trie, event_rank, weight, kept: as of `breadth.measures.cutoffs.cutoff_frontier`.
-        points: counts at which a curve is known.
+        points: counts at which a curve is known, about; ≥ 4.
     """
     start, child = trie.events_by(event_rank)
     index = np.zeros(len(trie), dtype=np.int64)
@@ -102,11 +132,7 @@ def thinned_frontier(
             below = curves.pop(each, leaf)
             total = _sum(total, below.times(float(weight[each])), points)
             grown = total.times(1.0 / float(kept[each]))
-            best = _Curve(
-                grown.count,
-                np.maximum(grown.lower, best.below(grown.count)),
-                np.maximum(grown.upper, best.above(grown.count)),
-            )
+            best = _maximum(best, grown, points)
         curves[node] = best
     root = curves[0]
     recall = root.count / len(trie.leaves)

@@ -32,15 +32,17 @@ def account(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
     yield Text(f"{facts.model} on {facts.task}, {facts.rule}", style="bold")
     yield (
         f"{plural(facts.answers, 'answer')}; validity {number(facts.validity)}, diversity "
-        f"{number(facts.diversity)}. {plural(facts.samples, 'sample')} find {facts.distinct:.1f} different "
-        f"answers, those of an ideal sampler {facts.ideal_distinct:.1f}: coverage {number(facts.coverage)}."
+        f"{number(facts.diversity)}. In {plural(facts.samples, 'sample')} it finds {facts.distinct:.1f} "
+        f"different answers, an ideal sampler {facts.ideal_distinct:.1f}: coverage {number(facts.coverage)}."
     )
     yield from _heading("Where it is lost (nats of log-validity and log-diversity; they add up)")
     yield _steps(facts)
     yield from _costliest(facts)
     yield from _inversions(probe, facts)
     yield from _logits(facts)
-    yield from _heading(f"What is to blame for the coverage that is missing, {number(1 - facts.coverage)}")
+    yield from _heading(
+        f"What is to blame for the coverage that is missing, {number(_no_dust(1 - facts.coverage))}"
+    )
     yield from _blame(facts)
     yield from _heading("What could be won back")
     yield from _ladder(facts)
@@ -82,7 +84,8 @@ def _steps(facts: Explanation) -> Table:
     if facts.surface_term > 0:
         table.add_row("several spellings of an answer", "", "", f"−{number(facts.surface_term)}")
     table.add_section()
-    table.add_row("all", "", number(facts.validity_lost), number(facts.diversity_lost))
+    totals = (_no_dust(facts.validity_lost), _no_dust(facts.diversity_lost))
+    table.add_row("all", "", *(map(number, totals) if facts.validity > 0 else ("everything", "–")))
     return table
 
 
@@ -123,10 +126,10 @@ def _inversions(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
         token = int(trie.token[worst.child[i]])
         named = "the end" if token == END else f"the valid {visible(probe.token_text(token))!r}"
         above = [repr(visible(probe.token_text(int(token)))) for token in worst.above[i] if token >= 0]
-        more = ", …" if worst.by[i] > len(above) else ""
+        named_above = f" ({', '.join(above)}{', …' if worst.by[i] > len(above) else ''})" if above else ""
         yield (
             f"{where}: {named} ranks {worst.rank[i]:,}, below "
-            f"{plural(int(worst.by[i]), 'invalid token')} ({', '.join(above)}{more}); "
+            f"{plural(int(worst.by[i]), 'invalid token')} {named_above}; "
             f"order score {number(local.order_score[i])}"
         )
 
@@ -185,7 +188,7 @@ def _ladder(facts: Explanation) -> Iterator[RenderableType]:
         if won > 0.995:
             yield "A better sampler could win back all that is missing."
         elif won < 0.005:
-            yield "No sampler could win anything back: only a model that ranks the answers better."
+            yield "A sampler could win back next to nothing: only a model that ranks the answers better."
         else:
             yield (
                 f"A better sampler could win back {won:.0%} of what is missing; the other {1 - won:.0%} "
@@ -194,14 +197,16 @@ def _ladder(facts: Explanation) -> Iterator[RenderableType]:
 
 
 def _gain(log_gain: float) -> str:
-    return "–" if math.isnan(log_gain) else f"×{math.exp(log_gain):.2f}"
+    if math.isnan(log_gain):
+        return "–"
+    return f"×{math.exp(log_gain):.2f}" if log_gain < math.log(1e4) else f"×10^{log_gain / math.log(10):.0f}"
 
 
 def _ceilings(facts: Explanation) -> Iterator[str]:
     known = {floor: value for floor, value in facts.diversity_ceilings.items() if not math.isnan(value[0])}
     if known:
         parts = [f"{number(value[0])} at validity ≥ {floor:g}" for floor, value in known.items()]
-        yield f"The most diversity that such a sampler can have: {'; '.join(parts)}."
+        yield f"The most diversity of a sampler that respects the ranking: {'; '.join(parts)}."
     for floor, (_, _, status) in facts.diversity_ceilings.items():
         if status != "certified":
             yield f"ceiling of diversity at validity ≥ {floor:g}: {status}"
@@ -215,15 +220,19 @@ def _best_recall(facts: Explanation) -> Iterator[str]:
     yield f"The most recall of cutoffs chosen for every prefix, sampled uniformly: {'; '.join(parts)}."
 
 
-def cutoffs(probe: Probe, best: BestCutoffs, count: NDArray[np.int64]) -> Iterator[RenderableType]:
-    """Adaptive cutoffs, prefix by prefix, and what they do."""
+def cutoffs(
+    probe: Probe, best: BestCutoffs, count: NDArray[np.int64], at_most: int
+) -> Iterator[RenderableType]:
+    """Adaptive cutoffs at the prefixes with most answers below, and what they do everywhere."""
     trie, outcome = best.trie, best.outcome(count)
     kept = np.isfinite(outcome.reach_logp)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("after")
     for name in ("kept", "valid of these", "valid in all", "recall there"):
         table.add_column(name, justify="right")
-    for node in trie.prefixes[kept[trie.prefixes]].tolist():
+    reached = trie.prefixes[kept[trie.prefixes]]
+    most = reached[np.argsort(-trie.weight[reached], kind="stable")[:at_most]]
+    for node in np.sort(most).tolist():
         children = trie.children(node)
         table.add_row(
             repr(visible(probe.prefix_text(node))) if node else "(the start)",
@@ -233,6 +242,8 @@ def cutoffs(probe: Probe, best: BestCutoffs, count: NDArray[np.int64]) -> Iterat
             number(float(outcome.local_recall[node])),
         )
     yield table
+    if len(reached) > len(most):
+        yield f"and {len(reached) - len(most):,} more prefixes with fewer answers below (--all shows them)"
     yield (
         f"{plural(int(kept[trie.leaves].sum()), 'sequence')} of {len(trie.leaves):,} can be said; precision "
         f"{number(outcome.event_precision)}, validity {number(outcome.validity)} and diversity "
@@ -259,14 +270,14 @@ def comparison(compared: Sequence[Compared]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("task and model", no_wrap=True)
     for name in (
-        "parameters",
+        "size",
         "validity",
         "diversity",
         "coverage",
-        "order score\n(AUC)",
-        "recall at\nprecision ≥ 0.8",
-        "diversity at\nvalidity ≥ 0.9",
-        "… at most\n(ceiling)",
+        "order\nscore\n(AUC)",
+        "recall at\nprecision\n≥ 0.8",
+        "diversity at\nvalidity\n≥ 0.9",
+        "at most\n(ceiling)",
         "missing:\norder",
         "missing:\nshape",
     ):
@@ -284,7 +295,7 @@ def comparison(compared: Sequence[Compared]) -> Table:
             "coverage",
             "order_score",
             "recall_at_precision_0.8",
-            "diversity_at_0.9",
+            "cutoff_diversity_at_0.9",
             "diversity_ceiling_at_0.9",
             "blame_order",
             "blame_shape",

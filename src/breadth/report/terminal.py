@@ -102,12 +102,12 @@ class Terminal:
         for part in account(probe, explanation):
             self.out.print(part, soft_wrap=isinstance(part, str))
 
-    def cutoffs(self, unit: Unit, best: BestCutoffs, count: NDArray[np.int64]) -> None:
+    def cutoffs(self, unit: Unit, best: BestCutoffs, count: NDArray[np.int64], at_most: int) -> None:
         """The best adaptive cutoffs at one point of their frontier."""
         from breadth.report.account import cutoffs
 
         self.out.print(Text(f"{unit.model} on {unit.task}", style="bold"))
-        for part in cutoffs(unit.probe, best, count):
+        for part in cutoffs(unit.probe, best, count, at_most):
             self.out.print(part, soft_wrap=isinstance(part, str))
 
     def checks(self, unit: Unit, found: Sequence[Check]) -> None:
