@@ -14,6 +14,10 @@ demo: $(VENV)/ready
 	  --model smollm2-135m --model gemma3-270m \
 	  --task us-states-fewshot --task digits-fewshot --task digits-sum-fewshot
 	@echo
+	$(BIN)/breadth explain runs/demo/gemma3-270m--us-states-fewshot
+	@echo
+	$(BIN)/breadth compare runs/demo --out runs/demo
+	@echo
 	@echo "Look at runs/demo: figures/ in each folder, and rules.csv for every rule that was tried."
 
 test: $(VENV)/ready-dev

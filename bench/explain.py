@@ -14,8 +14,8 @@ from breadth.grid import default_grid
 from breadth.measures.answers import coverage
 from breadth.measures.attribution import attribute
 from breadth.measures.ceiling import distinct_ceiling, diversity_ceiling
-from breadth.measures.samplers import Samplers
 from breadth.measures.cutoffs import cutoff_frontier
+from breadth.measures.samplers import Samplers
 from breadth.measures.shapley import shapley
 from breadth.outcome import outcomes
 from breadth.ranked import Ranked, rank_logits

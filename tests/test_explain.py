@@ -14,9 +14,9 @@ import pytest
 
 import toys
 from breadth.catalog import load_task
-from breadth.compare import compare
+from breadth.comparison import compare
 from breadth.errors import InputError, RuleError
-from breadth.explain import Explanation, explain
+from breadth.explanation import Explanation, explain
 from breadth.measures.answers import coverage
 from breadth.models.toy import ToyModel
 from breadth.outcome import evaluate

@@ -151,7 +151,7 @@ def recording() -> Iterator[list[Saved]]:
     """Every figure that is saved meanwhile."""
     result: list[Saved] = []
     texts: list[tuple[Text, Any]] = []
-    save, draw_text = draw._Saver.__call__, Text.draw
+    save, draw_text = draw.Saver.__call__, Text.draw
 
     def recording_save(self: Any, name: str, figure: Figure, columns: draw.Columns, *rest: str) -> None:
         texts.clear()
@@ -165,7 +165,7 @@ def recording() -> Iterator[list[Saved]]:
             texts.append((self, self.get_window_extent(renderer)))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(draw._Saver, "__call__", recording_save)
+        patch.setattr(draw.Saver, "__call__", recording_save)
         patch.setattr(Text, "draw", recording_draw)
         yield result
 

@@ -41,10 +41,10 @@ LAYERS = [
     "counterfactual",
     "adaptive",
     "study",
-    "explain",
+    "explanation",
     "theory",
     "tables",
-    "compare",
+    "comparison",
     "report",
     "cli",
 ]

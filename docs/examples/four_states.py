@@ -13,7 +13,7 @@ import numpy as np
 
 from breadth.adaptive import best_cutoffs
 from breadth.counterfactual import FIXES, fixed_answers
-from breadth.explain import Explanation, explain
+from breadth.explanation import Explanation, explain
 from breadth.measures.answers import coverage
 from breadth.measures.shapley import coalitions
 from breadth.measures.theorems import precision_factors, recall_factors
@@ -95,7 +95,7 @@ def numbers(unit: Unit) -> list[str]:
 if __name__ == "__main__":
     the_unit = four_states()
     if "--draw" in sys.argv:
-        from breadth.report.draw import draw_explanation
+        from breadth.report.explained import draw_explanation
 
         draw_explanation(the_unit, explained(the_unit), Path(__file__).parents[1] / "images" / "method")
     else:

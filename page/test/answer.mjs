@@ -23,7 +23,13 @@ const { hillNumber } = heart.measures;
 
 function outcomeOf(unit, { rule, engine }) {
   const outcome = unit.outcome(heart.parseRule(rule, engine ?? undefined));
+  const lost = heart.attribute(unit.trie, outcome.edgeLogp);
   return {
+    attribution: lost && {
+      reach: coded(lost.reach),
+      validity_lost: coded(lost.validityLost),
+      diversity_lost: coded(lost.diversityLost),
+    },
     columns: Object.fromEntries(COLUMNS.map((name) => [name, coded(outcome[name])])),
     numbers: {
       ...Object.fromEntries(NUMBERS.map((name) => [name, outcome[name]])),
@@ -38,8 +44,9 @@ function outcomeOf(unit, { rule, engine }) {
 
 function parsed({ rule, engine }) {
   try {
-    const { family, temperature, isCutoff, label } = heart.parseRule(rule, engine ?? undefined);
-    return { rule: String(heart.parseRule(rule, engine ?? undefined)), family, temperature, isCutoff, label };
+    const read = heart.parseRule(rule, engine ?? undefined);
+    const { family, temperature, isCutoff, label } = read;
+    return { rule: String(read), family, temperature, isCutoff, label };
   } catch (error) {
     if (!(error instanceof heart.RuleError)) throw error;
     return { error: error.message };
@@ -57,7 +64,7 @@ for await (const line of createInterface({ input: process.stdin })) {
     steps: question.steps?.map(({ rule, engine, node }) =>
       heart.stepAt(unit.outcome(heart.parseRule(rule, engine ?? undefined)), node),
     ),
-    texts: question.texts && Array.from({ length: unit.trie.length }, (_, node) => unit.prefixText(node)),
+    texts: question.texts && Array.from(unit.trie.parent.keys(), (node) => unit.prefixText(node)),
   };
   process.stdout.write(`${JSON.stringify(answer)}\n`);
 }

@@ -84,6 +84,7 @@ test("mass, rank and gap undo each other", () => {
         const last = ranked.columns.nFinite[row];
         let before = 0;
         for (const rank of [1, 2, 50, ranked.head, ranked.head + 1, 700, 3000, last]) {
+          if (rank > last) continue;
           const upto = mass.upto(rank);
           assert.ok(upto >= before);
           before = upto;

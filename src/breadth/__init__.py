@@ -18,23 +18,31 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from breadth.adaptive import BestCutoffs, best_cutoffs
     from breadth.catalog import load_task
+    from breadth.comparison import Compared, compare
     from breadth.diagnosis import Diagnosis, diagnose
     from breadth.errors import BreadthError
+    from breadth.explanation import Explanation, explain
     from breadth.models.base import Model
     from breadth.models.load import load_model
     from breadth.models.toy import ToyModel, ToyTokenizer
     from breadth.outcome import Outcome, evaluate
     from breadth.probe import Probe, open_probe, take_probe
     from breadth.rules import Rule, parse_rule
-    from breadth.study import Unit, run_unit
+    from breadth.study import Unit, open_units, run_unit
     from breadth.task import Task
+    from breadth.theory import Check, check_theory
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BestCutoffs",
     "BreadthError",
+    "Check",
+    "Compared",
     "Diagnosis",
+    "Explanation",
     "Model",
     "Outcome",
     "Probe",
@@ -43,19 +51,28 @@ __all__ = [
     "ToyModel",
     "ToyTokenizer",
     "Unit",
+    "best_cutoffs",
+    "check_theory",
+    "compare",
     "diagnose",
     "evaluate",
+    "explain",
     "load_model",
     "load_task",
     "open_probe",
+    "open_units",
     "parse_rule",
     "run_unit",
     "take_probe",
 ]
 
 _HOME = {
+    "BestCutoffs": "adaptive",
     "BreadthError": "errors",
+    "Check": "theory",
+    "Compared": "comparison",
     "Diagnosis": "diagnosis",
+    "Explanation": "explanation",
     "Model": "models.base",
     "Outcome": "outcome",
     "Probe": "probe",
@@ -64,11 +81,16 @@ _HOME = {
     "ToyModel": "models.toy",
     "ToyTokenizer": "models.toy",
     "Unit": "study",
+    "best_cutoffs": "adaptive",
+    "check_theory": "theory",
+    "compare": "comparison",
     "diagnose": "diagnosis",
     "evaluate": "outcome",
+    "explain": "explanation",
     "load_model": "models.load",
     "load_task": "catalog",
     "open_probe": "probe",
+    "open_units": "study",
     "parse_rule": "rules",
     "run_unit": "study",
     "take_probe": "probe",

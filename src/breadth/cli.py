@@ -268,7 +268,7 @@ def explain(
     figures: Annotated[bool, typer.Option(help="Draw figures into RUN.")] = True,
 ) -> None:
     """Say why the diversity is missing: where it goes, order or shape, and what could be won back."""
-    from breadth.explain import explain as explain_unit
+    from breadth.explanation import explain as explain_unit
     from breadth.report.terminal import Terminal
     from breadth.rules import parse_rule
     from breadth.study import open_units
@@ -290,7 +290,7 @@ def explain(
             with terminal.progress(f"tables of {unit.model} on {unit.task}") as progress:
                 write_tables(unit, explanation, progress)
         if figures and unit.folder:
-            from breadth.report.draw import draw_explanation
+            from breadth.report.explained import draw_explanation
 
             with terminal.status("drawing figures"):
                 draw_explanation(unit, explanation, unit.folder / "figures")
@@ -384,7 +384,7 @@ def compare(
     json_output: Json = False,
 ) -> None:
     """Compare models or checkpoints on the tasks that they share."""
-    from breadth.compare import compare as compare_units
+    from breadth.comparison import compare as compare_units
     from breadth.report.terminal import Terminal
     from breadth.study import open_units
 
@@ -395,7 +395,7 @@ def compare(
     with terminal.status("comparing"):
         compared = compare_units(units, samples=samples)
     if out is not None:
-        from breadth.report.draw import draw_comparison
+        from breadth.report.explained import draw_comparison
         from breadth.tables import write_rows
 
         write_rows([each.row() for each in compared], Path(out), "comparison")

@@ -17,7 +17,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from breadth.explain import Explanation
+from breadth.explanation import Explanation
 from breadth.files import new_file
 from breadth.local import logit_fits
 from breadth.measures.answers import log_validity

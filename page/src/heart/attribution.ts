@@ -1,4 +1,4 @@
-/** Where validity and diversity are lost, prefix by prefix. Mirrors `breadth.measures.attribution`. */
+/** Where validity and diversity are lost, by prefix. Mirrors `breadth.measures.attribution`. */
 
 import type { Trie } from "./trie.ts";
 import { logAddExp } from "./trie.ts";

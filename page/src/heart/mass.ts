@@ -1,11 +1,11 @@
 /**
  * Cumulative mass along a ranking, at one inverse temperature. Mirrors `breadth.mass`, one row at a
- * time, and sums only as far as it is asked: a rule that keeps fifty tokens needs fifty exponentials.
+ * time, and sums only as far as it is asked: to keep fifty tokens takes fifty exponentials.
  */
 
 import { meanPosition, type Ranked, segmentMean } from "./ranked.ts";
 
-/** What is known of a tail segment: corrected weight at its upper end, drop in nats, token count. */
+/** A tail segment: corrected weight at its upper end, drop in nats, token count. */
 interface Segment {
   upper: number;
   drop: number;
@@ -15,9 +15,9 @@ interface Segment {
 /**
  * Weights exp(−β·gap) of one row's tokens, summed along the ranking.
  *
- * A gap is the number of nats that a token's logit lies below the anchor; tokens above it have gap 0.
- * The anchor is the top token, unless a window starts so far below it that all its weight might be
- * less than the rounding of the weights above.
+ * A gap is the number of nats that a token's logit lies below the anchor; tokens above it have
+ * gap 0. The anchor is the top token, unless a window starts so far below it that all its weight
+ * might be less than the rounding of the weights above.
  */
 export class Mass {
   private readonly gaps: Float64Array;
@@ -74,9 +74,16 @@ export class Mass {
         total += Math.exp(-beta * Math.max(gaps[base + k] - anchor, 0));
         sums[k + 1] = total;
       }
-      for (let k = Math.max(this.known, head); k < knot; k++) {
-        const { upper, drop, count } = this.segment(k - head);
-        total += upper * segmentMean(beta * drop) * count;
+      const first = Math.max(this.known, head);
+      let weight = first < knot ? Math.exp(-beta * this.knotGap(first - 1)) : 0;
+      for (let k = first; k < knot; k++) {
+        // `upper` × `segmentMean`, as in `segment`, with fewer exponentials.
+        const fall = beta * (this.knotGap(k) - this.knotGap(k - 1));
+        const change = Math.expm1(-fall);
+        const mean = fall > 1e-8 ? -change / fall : 1 - 0.5 * fall;
+        const corrected = mean * Math.exp(beta * this.correction(k - head));
+        total += weight * Math.min(corrected, 1) * this.ranked.tailCount(this.row, k - head);
+        weight += weight * change;
         sums[k + 1] = total;
       }
       this.known = knot;
@@ -189,7 +196,7 @@ export class Mass {
 /** The smallest normal float64. */
 const TINY = 2 ** -1022;
 
-/** Where a window's top token lies further than this below the ranking's, in nats, it is anchored. */
+/** A window whose top token lies further than this below the ranking's, in nats, is anchored. */
 const NEGLIGIBLE = 7;
 
 /** The `Mass` of every row of a run at any inverse temperature; remembers the last few. */
@@ -201,7 +208,7 @@ export class Masses {
     private readonly remember = 3,
   ) {}
 
-  /** A row's mass at inverse temperature `beta`, precise for windows that start after rank `low`. */
+  /** A row's mass at inverse temperature `beta`, precise for windows that start after `low`. */
   at(row: number, beta: number, low: number): Mass {
     const { ranked } = this;
     const { sums, rows } = this.known.get(beta) ?? this.begin(beta);

@@ -36,7 +36,8 @@ export function validity(answerLogp: Float64Array): number {
 export function hillNumber(answerLogp: Float64Array, order: number): number {
   const top = largest(answerLogp);
   if (top === -Infinity) return NaN;
-  // First the maximum, then the rest: one large difference would round away what order ≈ 1 magnifies.
+  // First the maximum, then the rest: one large difference would round away what order ≈ 1
+  // magnifies.
   const support = answerLogp.filter((logp) => logp > -Infinity).map((logp) => logp - top);
   const logTotal = Math.log(support.reduce((sum, logp) => sum + Math.exp(logp), 0));
   let logNumber: number;

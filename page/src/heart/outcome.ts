@@ -25,8 +25,9 @@ export class Outcome {
    * @param edgeLogp ln q of the event that leads to the node; −Infinity where the rule drops it
    * @param edgeUniformLogp the same when each step samples uniformly from the kept tokens
    * @param edgeEventLogp the same when each step samples uniformly from the kept events
-   * @param cutInTail whether at some prefix that the rule reaches its cut fell beyond the exact head,
-   *   so that numbers may be off by about 1e-3
+   * @param reachLogp ln of the probability that generation passes through the node
+   * @param cutInTail whether at some prefix that the rule reaches its cut fell beyond the exact
+   *   head, so that numbers may be off by about 1e-3
    */
   constructor(
     readonly probe: Probe,
@@ -104,7 +105,7 @@ export class Outcome {
     return this.once("validMass", () => this.trie.overChildren(this.edgeLogp.map(Math.exp)));
   }
 
-  /** Probability that generation leaves the valid trie at each prefix: 1 − Val − `unknown` in all. */
+  /** Probability to leave the valid trie at each prefix: 1 − Val − `unknown` in all. */
   get leak(): Float64Array {
     return this.once("leak", () => {
       const { ranked, trie } = this.probe;

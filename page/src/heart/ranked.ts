@@ -98,7 +98,7 @@ export class Ranked {
     return this.maxLogit(row) - this.columns.validLogit[index];
   }
 
-  /** Last rank with a finite logit of a tail segment; `tailEnd(row, -1)` is where the tail starts. */
+  /** Last rank with a finite logit of a tail segment; of segment −1 where the tail starts. */
   tailEnd(row: number, segment: number): number {
     if (segment < 0) return this.head;
     return Math.min(this.columns.tailRank[segment], Math.max(this.columns.nFinite[row], this.head));

@@ -3,7 +3,7 @@
 import type { Outcome } from "./outcome.ts";
 import { END } from "./trie.ts";
 
-/** A valid event with less than this part of the share that all answers equally likely would give. */
+/** A valid event with less than this part of its fair share is rare. */
 export const RARE = 0.1;
 
 /** One event of the ranking. */

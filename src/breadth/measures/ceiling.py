@@ -205,9 +205,13 @@ def _run(
             break
         try:
             point = propose(point)
+            trouble = ""
         except SolverError as error:
             trouble = str(error)
-            break
+            # From nearer to the optimum it may not fail.
+            search.climb()
+            assert search.best is not None
+            point = search.best
         search.visit(point)
     if not search.is_within(CERTIFIED):
         search.climb()

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from breadth.adaptive import BestCutoffs
-from breadth.compare import Compared
-from breadth.explain import Explanation, Loss
+from breadth.comparison import Compared
+from breadth.explanation import Explanation, Loss
 from breadth.probe import Probe
 from breadth.ranked import HEAD
 from breadth.report.words import number, plural, visible

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from breadth.files import new_file, storage_errors
+from breadth.files import storage_errors
 from breadth.grid import TEMPERATURES
 from breadth.mass import Mass
 from breadth.measures.answers import expected_distinct, ideal_distinct, log_validity
@@ -24,15 +22,13 @@ from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.ranked import Ranked
 from breadth.report import figures, style
+from breadth.report.saver import Saver, stacked
 from breadth.rules import Rule, default_rule, parse_rule
 from breadth.scores import FLOORS, by_family, points, score_rules
 from breadth.study import Unit, unit_folder
 from breadth.trie import END
 
 __all__ = ["draw_study", "draw_unit"]
-
-Columns = Mapping[str, NDArray[Any]]
-"""The data of a figure: columns of equal length, drawn and written as they are."""
 
 SHOWN_TEMPERATURES = (0.3, 0.6, 1.0, 1.5, 2.0, 3.0)
 """Temperatures whose sorted answers are drawn."""
@@ -71,7 +67,7 @@ def draw_unit(unit: Unit, folder: Path) -> list[Path]:
         for path in folder.glob("*-leak.*"):
             path.unlink()  # of an earlier run, which may have leaked elsewhere
     with style.context():
-        save = _Saver(folder, _whose(unit))
+        save = Saver(folder, _whose(unit))
         seen = _outcomes(unit)
         _frontier(unit, save)
         _answers(unit, seen, save)
@@ -111,7 +107,7 @@ def draw_study(units: Sequence[Unit], folder: Path) -> list[Path]:
         for (model, task), members in families.items():
             if len(members) > 1:
                 name = f"lengths-{unit_folder(Path(), model, task).name}"
-                save = _Saver(folder, f"{_name(model)} on {_name(task)}")
+                save = Saver(folder, f"{_name(model)} on {_name(task)}")
                 _lengths(members, name, save)
                 files += save.files
         return files
@@ -124,45 +120,6 @@ def _whose(unit: Unit) -> str:
 
 def _name(text: str) -> str:
     return style.legible(text, at_most=40)
-
-
-class _Saver:
-    """Writes figures into a folder and remembers the files."""
-
-    def __init__(self, folder: Path, whose: str) -> None:
-        self.folder = folder
-        self.whose = whose
-        self.files: list[Path] = []
-
-    def __call__(self, name: str, figure: Figure, columns: Columns, title: str, note: str = "") -> None:
-        """Write NAME.png, NAME.svg and NAME.csv under a headline."""
-        style.headline(figure, title, f"{self.whose} · {note}" if note else self.whose)
-        metadata: dict[str, dict[str, str | None]] = {
-            "png": {"Title": title, "Software": None},
-            "svg": {"Title": title, "Creator": None, "Date": None},
-        }
-        for form, facts in metadata.items():
-            path = self.folder / f"{name}.{form}"
-            with new_file(path) as temporary:
-                figure.savefig(temporary, format=form, metadata=facts)
-            self.files.append(path)
-        path = self.folder / f"{name}.csv"
-        with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(columns)
-            writer.writerows(zip(*(map(_cell, column.tolist()) for column in columns.values()), strict=True))
-        self.files.append(path)
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "" if isinstance(value, float) and math.isnan(value) else value
-
-
-def _stacked(parts: Sequence[Columns]) -> dict[str, NDArray[Any]]:
-    """Columns one below the other."""
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +153,7 @@ def _best_rule(unit: Unit, floor: float) -> Rule | None:
     return None if best is None else unit.rules[usable[best]]
 
 
-def _frontier(unit: Unit, save: _Saver) -> None:
+def _frontier(unit: Unit, save: Saver) -> None:
     columns = _frontier_columns(unit)
     few = len(columns["kind"][columns["kind"] == "rule"]) <= FEW_RULES
     figure = style.new_figure(5.4, right=2.75)
@@ -234,7 +191,7 @@ def _frontier_columns(unit: Unit) -> dict[str, NDArray[Any]]:
     return dict(zip(names, map(np.array, zip(*drawn, strict=True)), strict=True))
 
 
-def _answers(unit: Unit, seen: _Seen, save: _Saver) -> None:
+def _answers(unit: Unit, seen: _Seen, save: Saver) -> None:
     n = unit.probe.trie.n_answers
     # All of a short curve; of a long one its head, then evenly spaced ranks up to the last.
     spread = np.linspace(1, n, min(n, MAX_RANKS)).round().astype(np.int64)
@@ -252,7 +209,7 @@ def _answers(unit: Unit, seen: _Seen, save: _Saver) -> None:
                 "probability": np.concatenate([np.exp(outcome.answer_logp[order]), [tail]]),
             }
         )
-    columns = _stacked(parts)
+    columns = stacked(parts)
     figure = style.new_figure(5.0, above=1.05, below=0.75)
     figure.subplots_adjust(wspace=0.06)
     left, right = figure.subplots(1, 2, width_ratios=(5, 2.7), sharey=True)
@@ -264,7 +221,7 @@ def _answers(unit: Unit, seen: _Seen, save: _Saver) -> None:
     save("answers", figure, columns, "How likely each valid answer is, and all invalid ones together", note)
 
 
-def _distinct(unit: Unit, seen: _Seen, save: _Saver) -> None:
+def _distinct(unit: Unit, seen: _Seen, save: Saver) -> None:
     n = unit.probe.trie.n_answers
     most = 10 ** math.ceil(math.log10(max(100 * n, 1000)))
     samples = np.unique(np.geomspace(1, most, 81).round())
@@ -281,7 +238,7 @@ def _distinct(unit: Unit, seen: _Seen, save: _Saver) -> None:
         words = " and ".join(f"≥ {floor:g}" for floor in reached)
         label = f"the most diverse rule with\nvalidity {words}:\n{style.wrapped(rule)}"
         curves.append(("rule", label, expected_distinct(seen.best[reached[0]].answer_logp, samples)))
-    columns = _stacked(
+    columns = stacked(
         [
             {
                 "kind": np.full(len(samples), kind),
@@ -299,7 +256,7 @@ def _distinct(unit: Unit, seen: _Seen, save: _Saver) -> None:
     save("distinct", figure, columns, "Sampling more: how many different valid answers turn up", note)
 
 
-def _step(unit: Unit, node: int, suffix: str, save: _Saver, note: str = "") -> None:
+def _step(unit: Unit, node: int, suffix: str, save: Saver, note: str = "") -> None:
     """The two figures of one prefix: its masses against temperature, and its ranked tokens."""
     ranked = unit.probe.at(node)
     where = f"after {_quoted(unit.probe.prefix_text(node))}" if node else "at the start of an answer"
@@ -357,7 +314,7 @@ def _token_columns(probe: Probe, ranked: Ranked) -> dict[str, NDArray[Any]]:
     }
 
 
-def _lengths(members: Mapping[int, Unit], name: str, save: _Saver) -> None:
+def _lengths(members: Mapping[int, Unit], name: str, save: Saver) -> None:
     rules = [parse_rule(f"temperature={value:g}") for value in TEMPERATURES]
     parts = []
     for length, unit in sorted(members.items()):
@@ -370,7 +327,7 @@ def _lengths(members: Mapping[int, Unit], name: str, save: _Saver) -> None:
                 "diversity": diversity,
             }
         )
-    columns = _stacked(parts)
+    columns = stacked(parts)
     figure = style.new_figure(5.2, right=2.75)
     figures.lengths(figure.add_subplot(), **columns)
     save(name, figure, columns, "What temperature alone can do, by the length of the answers")
@@ -381,13 +338,13 @@ def _overviews(units: Sequence[Unit], folder: Path) -> list[Path]:
     tasks = len({unit.task for unit in units})
     # So that a row holds one model, where that is possible.
     across = next((n for n in (4, 3, 2) if tasks % n == 0), min(4, len(units)))
-    save = _Saver(folder, f"{models} model{'s' * (models != 1)} on {tasks} task{'s' * (tasks != 1)}")
+    save = Saver(folder, f"{models} model{'s' * (models != 1)} on {tasks} task{'s' * (tasks != 1)}")
     for page, first in enumerate(range(0, len(units), PANELS)):
         _overview(units[first : first + PANELS], across, f"overview-{page + 1}" if page else "overview", save)
     return save.files
 
 
-def _overview(units: Sequence[Unit], across: int, name: str, save: _Saver) -> None:
+def _overview(units: Sequence[Unit], across: int, name: str, save: Saver) -> None:
     down = math.ceil(len(units) / across)
     panel = min(2.6, (style.WIDTH - 0.8 - 0.25 - 0.4 * (across - 1)) / across)
     right = style.WIDTH - 0.8 - across * panel - 0.4 * (across - 1)
@@ -401,7 +358,7 @@ def _overview(units: Sequence[Unit], across: int, name: str, save: _Saver) -> No
     figures.overview_frame(grid, len(units))
     note = "shaded: what the rules tried allow · dotted: always the same answer"
     save(
-        name, figure, _stacked(parts), "Validity against diversity: the best that decoding rules can do", note
+        name, figure, stacked(parts), "Validity against diversity: the best that decoding rules can do", note
     )
 
 

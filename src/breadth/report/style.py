@@ -38,6 +38,7 @@ __all__ = [
     "legible",
     "looks",
     "new_figure",
+    "no_ticks",
     "probability_axis",
     "sequence",
     "wrapped",
@@ -289,6 +290,11 @@ def _log_axis(ax: Axes, which: str, formatter: Callable[[float, object], str]) -
 def probability_axis(ax: Axes, which: str) -> None:
     """A logarithmic axis of probabilities, 1, 0.1, … 10⁻⁶; to be called when everything is drawn."""
     _log_axis(ax, which, _probability)
+
+
+def no_ticks() -> NullLocator:
+    """A locator that finds no place for a tick."""
+    return NullLocator()
 
 
 def count_axis(ax: Axes, which: str) -> None:

@@ -18,10 +18,10 @@ from rich.text import Text
 
 from breadth import __version__
 from breadth.adaptive import BestCutoffs
-from breadth.compare import Compared
+from breadth.comparison import Compared
 from breadth.diagnosis import Diagnosis
 from breadth.encoding import Encoding
-from breadth.explain import Explanation
+from breadth.explanation import Explanation
 from breadth.models.base import Model
 from breadth.probe import Probe
 from breadth.report.words import number, visible

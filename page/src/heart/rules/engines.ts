@@ -1,4 +1,4 @@
-/** In which order engines apply their steps, and their defaults. Mirrors `breadth.rules.engines`. */
+/** The order in which engines apply their steps. Mirrors `breadth.rules.engines`. */
 
 /** An engine preset. */
 export interface Engine {

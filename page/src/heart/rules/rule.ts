@@ -1,4 +1,4 @@
-/** A rule: steps in an order, read from text and printed canonically. Mirrors `breadth.rules.rule`. */
+/** A rule: steps in an order, read from text and printed. Mirrors `breadth.rules.rule`. */
 
 import type { Masses } from "../mass.ts";
 import { ENGINES } from "./engines.ts";
@@ -68,8 +68,8 @@ export class Rule {
  * Read a rule such as `temperature=1.5,min_p=0.1`, an oracle, or the name of an engine preset.
  *
  * @param engine a name in `ENGINES`: its order replaces the one written, and its details apply
- * @throws RuleError an unknown step or engine, a parameter missing or out of range, a step before an
- *   oracle that is not temperature, or a step that the engine lacks
+ * @throws RuleError an unknown step or engine, a parameter missing or out of range, a step before
+ *   an oracle that is not temperature, or a step that the engine lacks
  */
 export function parseRule(text: string, engine?: string): Rule {
   text = text.trim();

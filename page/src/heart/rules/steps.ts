@@ -284,7 +284,7 @@ export class TopNSigma extends Step {
 
 /**
  * Exclude top choices: at times drops all but the least likely of the tokens above a threshold. As
- * in llama.cpp, with a probability of its own. With fewer than two tokens above it nothing is dropped.
+ * in llama.cpp, with a probability of its own. With fewer than two above it nothing is dropped.
  */
 export class Xtc extends Step {
   readonly name = "xtc";

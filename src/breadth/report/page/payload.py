@@ -3,7 +3,7 @@
 A rule is recomputed in the browser from the same columns that Python reads, only fewer of them:
 
 * the *head* is the top `HEAD` logits, still exact;
-* the *tail* is cut into segments ten times as long. Their end logits are rounded and their corrections are
+* the *tail* is cut into segments five times as long. Their end logits are rounded and their corrections are
   taken anew from the probe's own sketch, so that at temperature 1 no mass is lost;
 * valid tokens and end tokens stay as they are;
 * of a probe with more than `MOST_PREFIXES` prefixes the least reached ones are left out.
@@ -50,15 +50,15 @@ NAMED = 60
 """Number of top tokens that are named."""
 
 MOST_PREFIXES = 3000
-"""Prefixes of one probe that are carried: about 7 MB of text."""
+"""Prefixes of one probe that are carried: about 8 MB of text."""
 
-GROWTH, SHRINK = 0.1, 0.15
+GROWTH, SHRINK = 0.05, 0.15
 """A tail segment is at most these shares of its rank, and of the ranks that are left, long …"""
 
-NEAR = 25_000
+NEAR = 50_000
 """… and at most rank²/`NEAR`: where many cuts fall, a token more or less still matters."""
 
-LOGIT_STEP, CORRECTION_STEP = 2.0**-8, 2.0**-14
+LOGIT_STEP, CORRECTION_STEP = 2.0**-11, 2.0**-14
 """Nats to which the tail's logits and corrections are rounded: the corrections make up for the logits."""
 
 SHOWN = (
@@ -213,7 +213,7 @@ def _facts(unit: Unit, columns: Mapping[str, Column]) -> dict[str, Any]:
     return {
         "model": unit.model,
         "task": unit.task,
-        "provenance": plain({key: probe.provenance[key] for key in SHOWN}),
+        "provenance": plain({key: probe.provenance[key] for key in SHOWN if key in probe.provenance}),
         "vocab_size": probe.vocab_size,
         "end_tokens": probe.trie.end_tokens.tolist(),
         "answers": list(probe.answers),

@@ -108,6 +108,42 @@ function logAddExp(a, b) {
   return top === -Infinity ? top : top + Math.log1p(Math.exp(Math.min(a, b) - top));
 }
 
+// src/heart/attribution.ts
+function attribute(trie, edgeLogp) {
+  const n = trie.length;
+  const below = new Float64Array(n).fill(-Infinity);
+  for (let node = n - 1; node >= 0; node--) {
+    if (!trie.isPrefix(node)) below[node] = 0;
+    if (node === 0) continue;
+    const parent = trie.parent[node];
+    below[parent] = logAddExp(below[parent], edgeLogp[node] + below[node]);
+  }
+  if (below[0] === -Infinity) return void 0;
+  const reachLogp = new Float64Array(n);
+  const validityLost = new Float64Array(n);
+  const diversityLost = new Float64Array(n);
+  for (let node = 1; node < n; node++) {
+    const parent = trie.parent[node];
+    const alive = below[node] > -Infinity && edgeLogp[node] > -Infinity;
+    if (!alive || reachLogp[parent] === -Infinity) {
+      reachLogp[node] = -Infinity;
+      continue;
+    }
+    const gained = below[node] - below[parent];
+    const valid = edgeLogp[node] + gained;
+    reachLogp[node] = reachLogp[parent] + valid;
+    const reach = Math.exp(reachLogp[node]);
+    validityLost[parent] += reach * gained;
+    diversityLost[parent] += reach * (valid - Math.log(trie.weight[node] / trie.weight[parent]));
+  }
+  const positive = (value) => Math.max(value, 0);
+  return {
+    reach: reachLogp.map(Math.exp),
+    validityLost: validityLost.map(positive),
+    diversityLost: diversityLost.map(positive)
+  };
+}
+
 // src/heart/events.ts
 var Events = class {
   /** (P + 1,) where the events of each row stand. */
@@ -260,7 +296,7 @@ var Ranked = class {
   validGap(row, index) {
     return this.maxLogit(row) - this.columns.validLogit[index];
   }
-  /** Last rank with a finite logit of a tail segment; `tailEnd(row, -1)` is where the tail starts. */
+  /** Last rank with a finite logit of a tail segment; of segment −1 where the tail starts. */
   tailEnd(row, segment) {
     if (segment < 0) return this.head;
     return Math.min(this.columns.tailRank[segment], Math.max(this.columns.nFinite[row], this.head));
@@ -303,7 +339,7 @@ var Ranked = class {
       const drop = this.knotGap[base + this.head + s] - upper;
       const count = Math.min(this.tailEnd(row, s), rank) - this.tailEnd(row, s - 1);
       first2 += count * (upper + drop / 2);
-      second += count * (upper * upper);
+      second += count * (upper * upper + upper * drop + drop * drop / 3);
     }
     return [first2, second];
   }
@@ -372,9 +408,15 @@ var Mass = class {
         total += Math.exp(-beta * Math.max(gaps[base + k] - anchor, 0));
         sums[k + 1] = total;
       }
-      for (let k = Math.max(this.known, head); k < knot; k++) {
-        const { upper, drop, count } = this.segment(k - head);
-        total += upper * segmentMean(beta * drop) * count;
+      const first2 = Math.max(this.known, head);
+      let weight = first2 < knot ? Math.exp(-beta * this.knotGap(first2 - 1)) : 0;
+      for (let k = first2; k < knot; k++) {
+        const fall = beta * (this.knotGap(k) - this.knotGap(k - 1));
+        const change = Math.expm1(-fall);
+        const mean = fall > 1e-8 ? -change / fall : 1 - 0.5 * fall;
+        const corrected = mean * Math.exp(beta * this.correction(k - head));
+        total += weight * Math.min(corrected, 1) * this.ranked.tailCount(this.row, k - head);
+        weight += weight * change;
         sums[k + 1] = total;
       }
       this.known = knot;
@@ -484,7 +526,7 @@ var Masses = class {
   ranked;
   remember;
   known = /* @__PURE__ */ new Map();
-  /** A row's mass at inverse temperature `beta`, precise for windows that start after rank `low`. */
+  /** A row's mass at inverse temperature `beta`, precise for windows that start after `low`. */
   at(row, beta, low) {
     const { ranked } = this;
     const { sums, rows } = this.known.get(beta) ?? this.begin(beta);
@@ -625,8 +667,9 @@ var Outcome = class {
    * @param edgeLogp ln q of the event that leads to the node; −Infinity where the rule drops it
    * @param edgeUniformLogp the same when each step samples uniformly from the kept tokens
    * @param edgeEventLogp the same when each step samples uniformly from the kept events
-   * @param cutInTail whether at some prefix that the rule reaches its cut fell beyond the exact head,
-   *   so that numbers may be off by about 1e-3
+   * @param reachLogp ln of the probability that generation passes through the node
+   * @param cutInTail whether at some prefix that the rule reaches its cut fell beyond the exact
+   *   head, so that numbers may be off by about 1e-3
    */
   constructor(probe, rule, edgeLogp, edgeUniformLogp, edgeEventLogp, reachLogp, cutInTail) {
     this.probe = probe;
@@ -696,7 +739,7 @@ var Outcome = class {
   get validMass() {
     return this.once("validMass", () => this.trie.overChildren(this.edgeLogp.map(Math.exp)));
   }
-  /** Probability that generation leaves the valid trie at each prefix: 1 − Val − `unknown` in all. */
+  /** Probability to leave the valid trie at each prefix: 1 − Val − `unknown` in all. */
   get leak() {
     return this.once("leak", () => {
       const { ranked, trie } = this.probe;
@@ -1684,6 +1727,7 @@ export {
   Unit,
   Window,
   accepts,
+  attribute,
   decode,
   evaluate,
   measures_exports as measures,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from breadth.errors import InputError
-from breadth.explain import Explanation, explain
+from breadth.explanation import Explanation, explain
 from breadth.study import Unit
 from breadth.tables import run_row
 
@@ -74,7 +74,7 @@ def _names(members: Sequence[Unit]) -> list[str]:
     """The models' names; where they are the same, with as much of the run's path as tells them apart."""
     counts = Counter(unit.model for unit in members)
     paths = [unit.folder.resolve().parent.parts if unit.folder else () for unit in members]
-    for length in range(1, 1 + max(map(len, paths))):
+    for length in range(1, 1 + max(1, *map(len, paths))):
         tails = [Path(*path[-length:]) if path else Path() for path in paths]
         if len({(unit.model, tail) for unit, tail in zip(members, tails, strict=True)}) == len(members):
             break
