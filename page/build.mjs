@@ -27,5 +27,8 @@ const policy = [
   "form-action 'none'",
 ].join("; ");
 const parts = { policy, style, script };
-const page = readFileSync("src/page.html", "utf8").replace(/\{\{(policy|style|script)\}\}/g, (_, name) => parts[name]);
+const page = readFileSync("src/page.html", "utf8").replace(
+  /\{\{(policy|style|script)\}\}/g,
+  (_, name) => parts[name],
+);
 writeFileSync(out, page);

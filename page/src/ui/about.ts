@@ -22,7 +22,11 @@ export function about(unit: Unit): HTMLElement {
       { class: "provenance" },
       Object.entries(unit.facts.provenance).map(([name, value]) => [
         h("dt", {}, name.replaceAll("_", " ")),
-        h("dd", {}, h("code", {}, visible(typeof value === "string" ? value : JSON.stringify(value)))),
+        h(
+          "dd",
+          {},
+          h("code", {}, visible(typeof value === "string" ? value : JSON.stringify(value))),
+        ),
       ]),
     ),
   );
@@ -80,9 +84,10 @@ export function spellings(rule: Rule): Spelled[] {
     return found;
   };
   const python = (names: readonly string[], first: readonly string[] = []) =>
-    [...first, ...names.flatMap((name) => (value(name) === undefined ? [] : [`${name}=${value(name)}`]))].join(
-      ", ",
-    );
+    [
+      ...first,
+      ...names.flatMap((name) => (value(name) === undefined ? [] : [`${name}=${value(name)}`])),
+    ].join(", ");
   const order = (engine: string) => ENGINES.get(engine)!.order;
 
   const transformers = order("transformers");
@@ -98,12 +103,20 @@ export function spellings(rule: Rule): Spelled[] {
       const [threshold, probability] = (set ?? "0.1:0").split(":");
       return set ? [`--xtc-threshold ${threshold} --xtc-probability ${probability}`] : [];
     }
-    const flag = { top_k: "--top-k", top_p: "--top-p", min_p: "--min-p", typical_p: "--typical", top_n_sigma: "--top-nsigma" }[name]!;
+    const flag = {
+      top_k: "--top-k",
+      top_p: "--top-p",
+      min_p: "--min-p",
+      typical_p: "--typical",
+      top_n_sigma: "--top-nsigma",
+    }[name]!;
     const off = { top_k: "0", top_p: "1", min_p: "0", typical_p: "1", top_n_sigma: "-1" }[name]!;
     return set || ["top_k", "top_p", "min_p"].includes(name) ? [`${flag} ${set ?? off}`] : [];
   });
   const samplers: Readonly<Record<string, string>> = { typical_p: "typ_p" };
-  const sequence = given.filter(({ name }) => llama.includes(name)).map(({ name }) => samplers[name] ?? name);
+  const sequence = given
+    .filter(({ name }) => llama.includes(name))
+    .map(({ name }) => samplers[name] ?? name);
   const openai = ["temperature", "top_p"];
   return [
     {
@@ -124,7 +137,9 @@ export function spellings(rule: Rule): Spelled[] {
     {
       engine: "OpenAI parameters",
       text: JSON.stringify(
-        Object.fromEntries(openai.flatMap((name) => (value(name) ? [[name, Number(value(name))]] : []))),
+        Object.fromEntries(
+          openai.flatMap((name) => (value(name) ? [[name, Number(value(name))]] : [])),
+        ),
       ),
       notes: notes("An OpenAI-style endpoint", openai, openai),
     },

@@ -11,8 +11,15 @@ import { count, number, visible } from "./words.ts";
 const LISTED = 200;
 
 /** A table that keeps its search while the rule changes. */
-export function answersView(state: State, unit: Unit): { element: HTMLElement; follow: () => void } {
-  const search = h("input", { type: "search", placeholder: "Search answers", "aria-label": "Search answers" });
+export function answersView(
+  state: State,
+  unit: Unit,
+): { element: HTMLElement; follow: () => void } {
+  const search = h("input", {
+    type: "search",
+    placeholder: "Search answers",
+    "aria-label": "Search answers",
+  });
   const unseen = h("input", { type: "checkbox", id: `unseen-${state.units.indexOf(unit)}` });
   const chart = h("div");
   const shown = h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Answers" });
@@ -46,16 +53,20 @@ export function answersView(state: State, unit: Unit): { element: HTMLElement; f
   unseen.addEventListener("change", () => list());
   const element = h(
     "article",
-    {},
+    { class: "split" },
     chart,
     h(
-      "p",
-      { class: "choices" },
-      search,
-      h("label", { for: unseen.id }, unseen, "only those that will hardly be seen"),
+      "div",
+      {},
+      h(
+        "p",
+        { class: "choices" },
+        search,
+        h("label", { for: unseen.id }, unseen, "only those that will hardly be seen"),
+      ),
+      note,
+      shown,
     ),
-    note,
-    shown,
   );
   follow();
   return { element, follow };
@@ -73,7 +84,10 @@ function table(
   validity: number,
   seen: (answer: number) => number,
 ): HTMLElement {
-  const largest = Math.max(...answers.map((answer) => Math.exp(outcome.answerLogp[answer])), 1e-300);
+  const largest = Math.max(
+    ...answers.map((answer) => Math.exp(outcome.answerLogp[answer])),
+    1e-300,
+  );
   return h(
     "table",
     { class: "answers" },
@@ -105,7 +119,12 @@ function table(
             {},
             s(
               "svg",
-              { viewBox: "0 0 100 10", preserveAspectRatio: "none", class: "bar", "aria-hidden": "true" },
+              {
+                viewBox: "0 0 100 10",
+                preserveAspectRatio: "none",
+                class: "bar",
+                "aria-hidden": "true",
+              },
               s("rect", { width: (100 * q) / largest, height: 10, class: "mark valid" }),
             ),
           ),
@@ -128,7 +147,13 @@ function curve(unit: Unit, outcome: Outcome, order: readonly number[]): HTMLElem
     { label: "Probability (log scale)", domain: [lowest, 1.3], log: true },
     "Probability of every valid answer, sorted",
   );
-  chart.path([[1, fair], [Math.max(n, 2), fair]], { class: "repeating" });
+  chart.path(
+    [
+      [1, fair],
+      [Math.max(n, 2), fair],
+    ],
+    { class: "repeating" },
+  );
   chart.path(
     q.map((each, index) => [index + 1, each] as const),
     { class: "front series-0" },

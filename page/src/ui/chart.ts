@@ -46,11 +46,15 @@ export class Chart {
 
   /** Add marks, in pixels. */
   add(...children: Child[]): void {
-    for (const child of children.flat() as Child[]) if (child instanceof Node) this.plane.append(child);
+    for (const child of children.flat() as Child[])
+      if (child instanceof Node) this.plane.append(child);
   }
 
   /** A line through points in data units; it breaks where one is not finite. */
-  path(points: readonly (readonly [number, number])[], attributes: Readonly<Record<string, unknown>>): void {
+  path(
+    points: readonly (readonly [number, number])[],
+    attributes: Readonly<Record<string, unknown>>,
+  ): void {
     const draw = line<readonly [number, number]>(
       ([x]) => this.x(x),
       ([, y]) => this.y(y),
@@ -71,7 +75,12 @@ export class Chart {
       ]),
       s(
         "text",
-        { x: (MARGIN.left + this.width) / 2, y: this.height - 6, "text-anchor": "middle", class: "label" },
+        {
+          x: (MARGIN.left + this.width) / 2,
+          y: this.height - 6,
+          "text-anchor": "middle",
+          class: "label",
+        },
         axis.label,
       ),
     );
@@ -105,7 +114,12 @@ export class Chart {
 }
 
 /** A chart with its caption and the buttons that save it. */
-export function figure(name: string, caption: Child, svg: SVGSVGElement, data: () => Table): HTMLElement {
+export function figure(
+  name: string,
+  caption: Child,
+  svg: SVGSVGElement,
+  data: () => Table,
+): HTMLElement {
   return h("figure", {}, svg, h("figcaption", {}, caption, savers(name, svg, data)));
 }
 
@@ -117,7 +131,8 @@ function ticks(scale: Scale, axis: Axis, about: number): number[] {
   const values = scale.ticks(about);
   if (!axis.log) return values;
   const powers = values.filter((value) => Math.abs(Math.log10(value) % 1) < 1e-9);
-  if (powers.length < 2) return values.filter((_, index) => index % Math.ceil(values.length / about) === 0);
+  if (powers.length < 2)
+    return values.filter((_, index) => index % Math.ceil(values.length / about) === 0);
   return powers.filter((_, index) => index % Math.ceil(powers.length / about) === 0);
 }
 
@@ -129,6 +144,8 @@ function shown(axis: Axis, value: number): string {
   const exponent = Math.round(Math.log10(value));
   if (value >= 1 && value < 1e6) return value.toLocaleString("en");
   if (value >= 0.001 && value < 1) return String(Number(value.toPrecision(3)));
-  const digits = Array.from(String(Math.abs(exponent)), (digit) => SUPERSCRIPT[Number(digit)]).join("");
+  const digits = Array.from(String(Math.abs(exponent)), (digit) => SUPERSCRIPT[Number(digit)]).join(
+    "",
+  );
   return `10${exponent < 0 ? "⁻" : ""}${digits}`;
 }

@@ -112,7 +112,10 @@ export function controls(state: State): HTMLElement {
   }
 
   const inputs = new Map(SLIDERS.map((slider) => [slider.name, row(slider, set, move)]));
-  replace(rows, [...inputs.values()].map(({ element }) => element));
+  replace(
+    rows,
+    [...inputs.values()].map(({ element }) => element),
+  );
 
   function follow(): void {
     const { rule } = state.now;
@@ -147,7 +150,8 @@ function row(
     const value = low * (high / low) ** (place / STEPS);
     return slider.whole ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
   };
-  const toPlace = (value: number) => Math.round((STEPS * Math.log(value / low)) / Math.log(high / low));
+  const toPlace = (value: number) =>
+    Math.round((STEPS * Math.log(value / low)) / Math.log(high / low));
   const on = h("input", {
     type: "checkbox",
     id: `${name}-on`,
@@ -172,7 +176,12 @@ function row(
   const button = (what: string, arrow: string, by: number) =>
     h(
       "button",
-      { type: "button", class: "move", title: `Apply ${label} ${what}`, onclick: () => move(name, by) },
+      {
+        type: "button",
+        class: "move",
+        title: `Apply ${label} ${what}`,
+        onclick: () => move(name, by),
+      },
       arrow,
     );
   const earlier = button("earlier", "↑", -1);

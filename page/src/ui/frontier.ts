@@ -28,7 +28,11 @@ export function frontier(state: State, unit: Unit): { element: HTMLElement; foll
     "Validity against diversity of all rules tried; arrow keys go along the best ones, Enter takes one",
   );
   const families = grouped(unit.tried);
-  const named = h("p", { class: "hover", "aria-live": "polite" }, "Point at a rule to name it, click to take it.");
+  const named = h(
+    "span",
+    { class: "hover", "aria-live": "polite" },
+    "Point at a rule to name it, click to take it.",
+  );
   const one = 1 / unit.answers.length;
   chart.path(
     [
@@ -59,7 +63,9 @@ export function frontier(state: State, unit: Unit): { element: HTMLElement; foll
   const aim = s("circle", { r: 7, class: "aim", visibility: "hidden" });
   chart.add(aim, current);
 
-  const all = families.flatMap(({ points }) => points).filter(({ diversity }) => !Number.isNaN(diversity));
+  const all = families
+    .flatMap(({ points }) => points)
+    .filter(({ diversity }) => !Number.isNaN(diversity));
   const best = measures.paretoFront(all);
   let aimed: Tried | undefined;
   const point = (rule: Tried | undefined) => {
@@ -98,15 +104,15 @@ export function frontier(state: State, unit: Unit): { element: HTMLElement; foll
   follow();
   const element = h(
     "article",
-    {},
-    figure("frontier", legend(families, unit), chart.svg, () => ({
+    { class: "split" },
+    figure("frontier", named, chart.svg, () => ({
       rule: all.map(({ rule }) => rule),
       engine: all.map(({ engine }) => engine ?? ""),
       family: all.map(({ family }) => family),
       validity: all.map(({ validity }) => validity),
       diversity: all.map(({ diversity }) => diversity),
     })),
-    named,
+    legend(families, unit),
   );
   return { element, follow };
 }
@@ -123,7 +129,12 @@ function grouped(tried: readonly Tried[]): Family[] {
   }));
 }
 
-function dot(chart: Chart, family: Family, { validity, diversity }: Tried, best: boolean): SVGPathElement | null {
+function dot(
+  chart: Chart,
+  family: Family,
+  { validity, diversity }: Tried,
+  best: boolean,
+): SVGPathElement | null {
   if (Number.isNaN(diversity)) return null;
   return s("path", {
     d: symbol(family.shape, best ? 40 : 14)() ?? "",
@@ -163,14 +174,22 @@ function nearest(chart: Chart, points: readonly Tried[], event: PointerEvent): T
 
 function legend(families: readonly Family[], unit: Unit): HTMLElement {
   const key = (mark: SVGElement, name: string) =>
-    h("span", {}, s("svg", { viewBox: "-9 -9 18 18", class: "key", "aria-hidden": "true" }, mark), name);
+    h(
+      "span",
+      {},
+      s("svg", { viewBox: "-9 -9 18 18", class: "key", "aria-hidden": "true" }, mark),
+      name,
+    );
   return h(
     "span",
-    { class: "legend" },
+    { class: "legend column-legend" },
     key(s("circle", { r: 6, class: "current" }), "this rule"),
     key(s("path", { d: symbol(symbolStar, 90)() ?? "", class: "default" }), "the model’s default"),
     families.map((family) =>
-      key(s("path", { d: symbol(family.shape, 60)() ?? "", class: `dot ${family.colour}` }), family.name),
+      key(
+        s("path", { d: symbol(family.shape, 60)() ?? "", class: `dot ${family.colour}` }),
+        family.name,
+      ),
     ),
     unit.facts.explanation &&
       key(

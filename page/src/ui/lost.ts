@@ -15,13 +15,13 @@ const LISTED = 12;
 export function lost(state: State, unit: Unit): HTMLElement {
   const outcome = state.outcome(unit);
   const losses = attribute(unit.trie, outcome.edgeLogp);
-  if (!losses) return h("article", {}, h("p", { class: "note" }, "No answer is ever valid under this rule."));
+  if (!losses)
+    return h("article", {}, h("p", { class: "note" }, "No answer is ever valid under this rule."));
   return h(
     "article",
     {},
     tree(state, unit, losses),
-    depths(unit, losses),
-    leaks(state, unit),
+    h("div", { class: "split" }, depths(unit, losses), leaks(state, unit)),
   );
 }
 
@@ -33,7 +33,9 @@ function total(losses: Attribution, node: number): number {
 function tree(state: State, unit: Unit, losses: Attribution): HTMLElement {
   const { trie } = unit;
   const prefixes = Array.from(trie.parent.keys()).filter((node) => trie.isPrefix(node));
-  const worst = prefixes.sort((a, b) => total(losses, b) - total(losses, a) || a - b).slice(0, DRAWN);
+  const worst = prefixes
+    .sort((a, b) => total(losses, b) - total(losses, a) || a - b)
+    .slice(0, DRAWN);
   const drawn = new Set([0]);
   for (const node of worst) {
     if (total(losses, node) <= 1e-9) continue;
@@ -45,7 +47,8 @@ function tree(state: State, unit: Unit, losses: Attribution): HTMLElement {
   const nodes = [...drawn].sort((a, b) => a - b);
   const children = new Map<number, number[]>();
   for (const node of nodes) {
-    if (node > 0) children.set(trie.parent[node], [...(children.get(trie.parent[node]) ?? []), node]);
+    if (node > 0)
+      children.set(trie.parent[node], [...(children.get(trie.parent[node]) ?? []), node]);
   }
   // Leaves of what is drawn one below the other; a prefix stands beside the middle of its children.
   const height = new Map<number, number>();
@@ -129,11 +132,24 @@ function tree(state: State, unit: Unit, losses: Attribution): HTMLElement {
     h(
       "span",
       { class: "legend" },
-      h("span", {}, s("svg", { viewBox: "-8 -8 16 16", class: "key" }, s("circle", { r: 6, class: "lost validity" })), "mostly validity: mass goes to invalid tokens"),
       h(
         "span",
         {},
-        s("svg", { viewBox: "-8 -8 16 16", class: "key" }, s("rect", { x: -6, y: -6, width: 12, height: 12, class: "lost diversity" })),
+        s(
+          "svg",
+          { viewBox: "-8 -8 16 16", class: "key" },
+          s("circle", { r: 6, class: "lost validity" }),
+        ),
+        "mostly validity: mass goes to invalid tokens",
+      ),
+      h(
+        "span",
+        {},
+        s(
+          "svg",
+          { viewBox: "-8 -8 16 16", class: "key" },
+          s("rect", { x: -6, y: -6, width: 12, height: 12, class: "lost diversity" }),
+        ),
         "mostly diversity: mass is piled on a few valid tokens",
       ),
       hidden > 0 && `the ${count(hidden)} prefixes that lose least are not drawn`,
@@ -161,7 +177,11 @@ function depths(unit: Unit, losses: Attribution): HTMLElement {
   const chart = new Chart(
     640,
     230,
-    { label: "Step of the answer", domain: [0.5, deepest + 0.5], format: (value) => (Number.isInteger(value) ? String(value) : "") },
+    {
+      label: "Step of the answer",
+      domain: [0.5, deepest + 0.5],
+      format: (value) => (Number.isInteger(value) ? String(value) : ""),
+    },
     { label: "Lost (nats)", domain: [0, 1.08 * most] },
     "Validity and diversity lost at each step",
   );
@@ -175,13 +195,23 @@ function depths(unit: Unit, losses: Attribution): HTMLElement {
       class: `lost ${name}`,
     });
   chart.add(
-    sums.map(([order, shape], step) => [bar(step, order, -1, "validity"), bar(step, shape, 1, "diversity")]).flat(),
+    sums
+      .map(([order, shape], step) => [
+        bar(step, order, -1, "validity"),
+        bar(step, shape, 1, "diversity"),
+      ])
+      .flat(),
   );
-  return figure("lost-by-step", "Left bars validity, right bars diversity: they add up over the steps.", chart.svg, () => ({
-    step: sums.map((_, index) => index + 1),
-    validity_lost: sums.map(([order]) => order),
-    diversity_lost: sums.map(([, shape]) => shape),
-  }));
+  return figure(
+    "lost-by-step",
+    "Left bars validity, right bars diversity: they add up over the steps.",
+    chart.svg,
+    () => ({
+      step: sums.map((_, index) => index + 1),
+      validity_lost: sums.map(([order]) => order),
+      diversity_lost: sums.map(([, shape]) => shape),
+    }),
+  );
 }
 
 function leaks(state: State, unit: Unit): HTMLElement {
@@ -197,7 +227,11 @@ function leaks(state: State, unit: Unit): HTMLElement {
     h(
       "thead",
       {},
-      h("tr", {}, ["after", "comes here", "and leaves"].map((name) => h("th", { scope: "col" }, name))),
+      h(
+        "tr",
+        {},
+        ["after", "comes here", "and leaves"].map((name) => h("th", { scope: "col" }, name)),
+      ),
     ),
     h(
       "tbody",

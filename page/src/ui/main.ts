@@ -33,60 +33,119 @@ async function start(): Promise<void> {
 }
 
 function page(state: State): Child[] {
-  const sentence = section("Diagnosis", "summary");
-  const step = section("The next token", "step");
-  const plane = section("Validity against diversity", "frontier");
-  const answers = section("Answers", "answers");
-  const more = section("Sampling more", "sampling");
-  const where = section("Where it is lost", "lost");
-  const copies = section("This rule, for an engine", "copy-as");
-  const origin = section("Where the numbers come from", "about");
-  const lasting = new Map<Unit, { plane: Lasting; answers: Lasting }>();
-
-  const kept = (unit: Unit) => {
-    const known = lasting.get(unit) ?? { plane: frontier(state, unit), answers: answersView(state, unit) };
-    lasting.set(unit, known);
-    return known;
+  const lasting = new Map<string, Lasting>();
+  /** A view that is made once for each run, and follows the rule from then on. */
+  const kept = (id: string, make: (state: State, unit: Unit) => Lasting) => (unit: Unit) => {
+    const key = `${id} ${state.units.indexOf(unit)}`;
+    const known = lasting.get(key);
+    if (known) known.follow();
+    const view = known ?? make(state, unit);
+    lasting.set(key, view);
+    return view.element;
   };
-  const columns = (view: (unit: Unit) => Child) =>
+  const each = (view: (unit: Unit) => Child) => () =>
     state.open.map((unit) =>
       h("div", { class: "column" }, state.open.length > 1 && h("h3", {}, name(unit)), view(unit)),
     );
-  const draw = (changed: ReadonlySet<string>) => {
-    const runs = changed.has("shown") || changed.has("beside");
-    const rule = runs || changed.has("rule");
-    const samples = rule || changed.has("samples");
-    if (samples) replace(sentence.body, columns((unit) => summary(state, unit)));
-    if (rule || changed.has("node")) replace(step.body, columns((unit) => stepView(state, unit)));
-    if (runs) {
-      replace(plane.body, columns((unit) => kept(unit).plane.element));
-      replace(answers.body, columns((unit) => kept(unit).answers.element));
-      replace(origin.body, columns((unit) => about(unit)));
-    }
-    if (samples) {
-      for (const unit of state.open) {
-        kept(unit).plane.follow();
-        kept(unit).answers.follow();
-      }
-      replace(more.body, columns((unit) => sampling(state, unit)));
-    }
-    if (rule) {
-      replace(where.body, columns((unit) => lost(state, unit)));
-      replace(copies.body, copyAs(state));
-    }
-  };
-  state.onChange(draw);
-  draw(new Set(["shown"]));
-  return [
-    chooser(state),
-    controls(state),
-    ...[sentence, step, plane, answers, more, where, copies, origin].map(({ element }) => element),
+  const runs = ["shown", "beside"];
+  const rule = [...runs, "rule"];
+  const sections = [
+    new Section(
+      "summary",
+      "Diagnosis",
+      [...rule, "samples"],
+      each((unit) => summary(state, unit)),
+    ),
+    new Section(
+      "step",
+      "The next token",
+      [...rule, "node"],
+      each((unit) => stepView(state, unit)),
+    ),
+    new Section("frontier", "Validity against diversity", rule, each(kept("plane", frontier))),
+    new Section("answers", "Answers", [...rule, "samples"], each(kept("answers", answersView))),
+    new Section(
+      "sampling",
+      "Sampling more",
+      [...rule, "samples"],
+      each((unit) => sampling(state, unit)),
+    ),
+    new Section(
+      "lost",
+      "Where it is lost",
+      rule,
+      each((unit) => lost(state, unit)),
+    ),
+    new Section("copy-as", "This rule, for an engine", ["rule"], () => copyAs(state)),
+    new Section(
+      "about",
+      "Where the numbers come from",
+      runs,
+      each((unit) => about(unit)),
+    ),
   ];
+  for (const section of sections) section.draw();
+  const later = new Later(sections);
+  state.onChange((changed) => {
+    for (const section of sections) section.isStale ||= section.dependsOn(changed);
+    later.draw();
+  });
+  return [chooser(state), controls(state), ...sections.map(({ element }) => element)];
 }
 
-function section(title: string, id: string): { element: HTMLElement; body: HTMLElement } {
-  const body = h("div", { class: "columns" });
-  return { element: h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, title), body), body };
+/** A part of the page, redrawn when something that it depends on has changed. */
+class Section {
+  readonly element: HTMLElement;
+  isStale = true;
+  private readonly body = h("div", { class: "columns" });
+
+  constructor(
+    id: string,
+    title: string,
+    private readonly needs: readonly string[],
+    private readonly content: () => Child,
+  ) {
+    const heading = h("h2", { id: `${id}-title` }, title);
+    this.element = h("section", { id, "aria-labelledby": heading.id }, heading, this.body);
+  }
+
+  dependsOn(changed: ReadonlySet<string>): boolean {
+    return this.needs.some((name) => changed.has(name));
+  }
+
+  get isSeen(): boolean {
+    const { top, bottom } = this.element.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  }
+
+  draw(): void {
+    replace(this.body, this.content());
+    this.isStale = false;
+  }
+}
+
+/** Draws at once what is seen, and the rest when the reader pauses. */
+class Later {
+  private timer = 0;
+
+  constructor(private readonly sections: readonly Section[]) {}
+
+  draw(): void {
+    for (const section of this.stale()) if (section.isSeen) section.draw();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.rest(), 60) as unknown as number;
+  }
+
+  private rest(): void {
+    const [next] = this.stale();
+    if (!next) return;
+    next.draw();
+    this.timer = setTimeout(() => this.rest(), 0) as unknown as number;
+  }
+
+  private stale(): Section[] {
+    return this.sections.filter(({ isStale }) => isStale);
+  }
 }
 
 function name(unit: Unit): string {
@@ -102,7 +161,8 @@ function chooser(state: State): HTMLElement {
       id: "shown",
       onchange: () => {
         const index = Number(shown.value);
-        const isDefault = String(state.now.rule) === String(state.units[state.now.shown].defaultRule);
+        const isDefault =
+          String(state.now.rule) === String(state.units[state.now.shown].defaultRule);
         const rule = isDefault ? state.units[index].defaultRule : state.now.rule;
         state.change({ shown: index, rule });
       },
@@ -113,7 +173,8 @@ function chooser(state: State): HTMLElement {
     "select",
     {
       id: "beside",
-      onchange: () => state.change({ beside: beside.value === "" ? undefined : Number(beside.value) }),
+      onchange: () =>
+        state.change({ beside: beside.value === "" ? undefined : Number(beside.value) }),
     },
     h("option", { value: "" }, "nothing"),
     options.map((option) => option.cloneNode(true)),

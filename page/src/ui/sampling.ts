@@ -20,7 +20,8 @@ export function sampling(state: State, unit: Unit): HTMLElement {
     { label: "Expected distinct valid answers", domain: [0, 1.04 * n] },
     "Expected distinct valid answers against the number of samples",
   );
-  const along = (of: (samples: number) => number) => counts.map((each) => [each, of(each)] as const);
+  const along = (of: (samples: number) => number) =>
+    counts.map((each) => [each, of(each)] as const);
   const ideal = along((each) => measures.idealDistinct(n, each));
   const byDefault = along((each) => known.distinct(each));
   const byRule = along((each) => current.distinct(each));
@@ -29,13 +30,22 @@ export function sampling(state: State, unit: Unit): HTMLElement {
   chart.path(byRule, { class: "by-rule" });
   const { samples } = state.now;
   chart.add(
-    s("circle", { cx: chart.x(samples), cy: chart.y(current.distinct(samples)), r: 6, class: "current" }),
+    s("circle", {
+      cx: chart.x(samples),
+      cy: chart.y(current.distinct(samples)),
+      r: 6,
+      class: "current",
+    }),
   );
   const key = (name: string, label: string) =>
     h(
       "span",
       {},
-      s("svg", { viewBox: "-9 -9 18 18", class: "key", "aria-hidden": "true" }, s("path", { d: "M-8,0H8", class: name })),
+      s(
+        "svg",
+        { viewBox: "-9 -9 18 18", class: "key", "aria-hidden": "true" },
+        s("path", { d: "M-8,0H8", class: name }),
+      ),
       label,
     );
   return h(

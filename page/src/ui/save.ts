@@ -12,7 +12,9 @@ export function savers(name: string, svg: SVGSVGElement, data: () => Table): HTM
   return h(
     "span",
     { class: "savers" },
-    button("SVG", () => download(`${name}.svg`, new Blob([standalone(svg)], { type: "image/svg+xml" }))),
+    button("SVG", () =>
+      download(`${name}.svg`, new Blob([standalone(svg)], { type: "image/svg+xml" })),
+    ),
     button("PNG", async () => download(`${name}.png`, await raster(svg))),
     button("CSV", () => download(`${name}.csv`, new Blob([csv(data())], { type: "text/csv" }))),
   );
@@ -24,7 +26,15 @@ function download(name: string, blob: Blob): void {
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
-const STYLED = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-size", "font-family"];
+const STYLED = [
+  "fill",
+  "stroke",
+  "stroke-width",
+  "stroke-dasharray",
+  "opacity",
+  "font-size",
+  "font-family",
+];
 
 /** A chart by itself, as it looks now: the page's styles are written into it. */
 export function standalone(svg: SVGSVGElement): string {

@@ -30,22 +30,25 @@ export function stepView(state: State, unit: Unit): HTMLElement {
     step
       ? [
           masses(step, outcome.localPrecision[node], outcome.localRecall[node]),
-          figure(
-            "next-token",
-            legend(),
-            ranking(outcome, unit, step),
-            () => ({
+          h(
+            "div",
+            { class: "split" },
+            figure("next-token", legend(), ranking(outcome, unit, step), () => ({
               rank: step.places.map(({ rank }) => rank),
               token: step.places.map((place) => unit.tokenText(place.token)),
               status: step.places.map(({ status }) => status),
               probability_before: step.places.map(({ before }) => before),
               probability: step.places.map(({ probability }) => probability),
               kept: step.places.map(({ kept }) => kept),
-            }),
+            })),
+            table(state, unit, step),
           ),
-          table(state, unit, step),
         ]
-      : h("p", { class: "note" }, "This prefix is one of the least reached; it is not on the page."),
+      : h(
+          "p",
+          { class: "note" },
+          "This prefix is one of the least reached; it is not on the page.",
+        ),
   );
 }
 
@@ -69,8 +72,16 @@ function masses(step: StepView, precision: number, recall: number): HTMLElement 
   return h(
     "p",
     { class: "facts" },
-    item("valid", percent(step.validMass), "Probability that the next event is valid, under this rule"),
-    item("invalid", percent(Math.max(1 - step.validMass, 0)), "Probability that it leaves the valid answers"),
+    item(
+      "valid",
+      percent(step.validMass),
+      "Probability that the next event is valid, under this rule",
+    ),
+    item(
+      "invalid",
+      percent(Math.max(1 - step.validMass, 0)),
+      "Probability that it leaves the valid answers",
+    ),
     item("local precision", number(precision), "Share of the kept events that are valid"),
     item("local recall", number(recall), "Share of the answers below whose next event is kept"),
   );
@@ -110,7 +121,11 @@ function ranking(outcome: Outcome, unit: Unit, step: StepView): SVGSVGElement {
   const chart = new Chart(
     640,
     330,
-    { label: "Rank of the next event (log scale)", domain: [0.9, Math.max(step.events, 2)], log: true },
+    {
+      label: "Rank of the next event (log scale)",
+      domain: [0.9, Math.max(step.events, 2)],
+      log: true,
+    },
     { label: "Probability at this temperature (log)", domain: [lowest / 2, 1.5], log: true },
     "Probability of the next events by rank",
   );
@@ -120,7 +135,9 @@ function ranking(outcome: Outcome, unit: Unit, step: StepView): SVGSVGElement {
     const right = chart.x(Math.min(high + 0.5, step.events));
     const [bottom, top] = chart.y.range();
     if (low > 0) {
-      chart.add(s("path", { d: `M${chart.x(low + 0.5)},${bottom}V${top}`, class: "cut", opacity: weight }));
+      chart.add(
+        s("path", { d: `M${chart.x(low + 0.5)},${bottom}V${top}`, class: "cut", opacity: weight }),
+      );
     }
     chart.add(s("path", { d: `M${right},${bottom}V${top}`, class: "cut", opacity: weight }));
     chart.add(
@@ -155,7 +172,10 @@ function curve(outcome: Outcome, node: number): [number, number][] {
 
 function table(state: State, unit: Unit, step: StepView): HTMLElement {
   const top = step.places.slice(0, LISTED);
-  const listed = [...top, ...step.places.slice(LISTED).filter(({ child }) => child >= 0)].slice(0, 400);
+  const listed = [...top, ...step.places.slice(LISTED).filter(({ child }) => child >= 0)].slice(
+    0,
+    400,
+  );
   const most = Math.max(...listed.map(({ probability }) => probability), 1e-12);
   return h(
     "div",
@@ -169,7 +189,9 @@ function table(state: State, unit: Unit, step: StepView): HTMLElement {
         h(
           "tr",
           {},
-          ["rank", "next", "model", "under the rule", ""].map((name) => h("th", { scope: "col" }, name)),
+          ["rank", "next", "model", "under the rule", ""].map((name) =>
+            h("th", { scope: "col" }, name),
+          ),
         ),
       ),
       h(
@@ -196,7 +218,12 @@ function next(state: State, unit: Unit, place: Place): HTMLElement {
   const label = token(unit.tokenText(place.token));
   if (place.child < 0) return label;
   if (unit.trie.answer[place.child] >= 0) {
-    return h("span", {}, label, h("small", {}, ` = ${unit.answers[unit.trie.answer[place.child]]}`));
+    return h(
+      "span",
+      {},
+      label,
+      h("small", {}, ` = ${unit.answers[unit.trie.answer[place.child]]}`),
+    );
   }
   return h(
     "button",

@@ -19,62 +19,87 @@ export function summary(state: State, unit: Unit): HTMLElement {
       "tr",
       { title },
       h("th", { scope: "row" }, name),
-      columns.map(([, outcome], index) => h("td", index === 0 ? { "data-number": id } : {}, of(outcome))),
+      columns.map(([, outcome], index) =>
+        h("td", index === 0 ? { "data-number": id } : {}, of(outcome)),
+      ),
     );
   const { diagnosis } = unit.facts;
   const never = (n: number | null) => (n === null ? "never" : count(n));
   return h(
     "article",
     {},
-    diagnosis?.sentence && h("p", { class: "sentence" }, diagnosis.sentence),
+    diagnosis.sentence && h("p", { class: "sentence" }, diagnosis.sentence),
     warnings(unit, current),
     h(
-      "table",
-      { class: "numbers" },
-      h("thead", {}, h("tr", {}, h("td"), columns.map(([name]) => h("th", { scope: "col" }, name)))),
+      "div",
+      { class: "split" },
       h(
-        "tbody",
-        {},
-        row("Validity", "Probability that an answer is valid", (o) => number(o.validity), "validity"),
-        row(
-          "Diversity",
-          "How evenly the valid answers are covered: 1 is all equally likely",
-          (o) => number(o.diversity),
-          "diversity",
-        ),
-        row(
-          "Coverage",
-          `Expected distinct valid answers in ${count(unit.answers.length)} samples, over the ideal sampler’s`,
-          (o) => number(o.coverage),
-          "coverage",
-        ),
-        row(
-          `Distinct in ${count(samples)}`,
-          `Expected distinct valid answers in so many samples; an ideal sampler finds ${number(
-            measures.idealDistinct(unit.answers.length, samples),
-            1,
-          )}`,
-          (o) => number(o.distinct(samples), 1),
-          "distinct",
-        ),
-        SHARES.map((share) =>
-          row(
-            `Samples for ${100 * share} %`,
-            "Fewest samples that are expected to show this share of the answers",
-            (o) => never(o.samplesFor(share)),
-            `samples-${share}`,
+        "table",
+        { class: "numbers" },
+        h(
+          "thead",
+          {},
+          h(
+            "tr",
+            {},
+            h("td"),
+            columns.map(([name]) => h("th", { scope: "col" }, name)),
           ),
         ),
-        row("Recall", "Share of the answers that the rule can give at all", (o) => number(o.recall), "recall"),
-        row(
-          "Precision",
-          "Probability of a valid answer if every step drew uniformly from what is kept",
-          (o) => number(o.precision),
-          "precision",
+        h(
+          "tbody",
+          {},
+          row(
+            "Validity",
+            "Probability that an answer is valid",
+            (o) => number(o.validity),
+            "validity",
+          ),
+          row(
+            "Diversity",
+            "How evenly the valid answers are covered: 1 is all equally likely",
+            (o) => number(o.diversity),
+            "diversity",
+          ),
+          row(
+            "Coverage",
+            `Expected distinct valid answers in ${count(unit.answers.length)} samples, over the ideal sampler’s`,
+            (o) => number(o.coverage),
+            "coverage",
+          ),
+          row(
+            `Distinct in ${count(samples)}`,
+            `Expected distinct valid answers in so many samples; an ideal sampler finds ${number(
+              measures.idealDistinct(unit.answers.length, samples),
+              1,
+            )}`,
+            (o) => number(o.distinct(samples), 1),
+            "distinct",
+          ),
+          SHARES.map((share) =>
+            row(
+              `Samples for ${100 * share} %`,
+              "Fewest samples that are expected to show this share of the answers",
+              (o) => never(o.samplesFor(share)),
+              `samples-${share}`,
+            ),
+          ),
+          row(
+            "Recall",
+            "Share of the answers that the rule can give at all",
+            (o) => number(o.recall),
+            "recall",
+          ),
+          row(
+            "Precision",
+            "Probability of a valid answer if every step drew uniformly from what is kept",
+            (o) => number(o.precision),
+            "precision",
+          ),
         ),
       ),
+      ladder(unit),
     ),
-    ladder(unit),
   );
 }
 
@@ -107,9 +132,9 @@ function ladder(unit: Unit): Child {
       h("td", {}, gain === null ? "" : `×${Math.exp(gain).toFixed(2)} ${how}`),
     );
   return h(
-    "details",
+    "div",
     { class: "ladder" },
-    h("summary", {}, `What could be won back from ${facts.rule}`),
+    h("h4", {}, `What could be won back from ${facts.rule}`),
     rungs.applies
       ? h(
           "table",

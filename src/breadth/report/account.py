@@ -129,7 +129,7 @@ def _inversions(probe: Probe, facts: Explanation) -> Iterator[RenderableType]:
         named_above = f" ({', '.join(above)}{', …' if worst.by[i] > len(above) else ''})" if above else ""
         yield (
             f"{where}: {named} ranks {worst.rank[i]:,}, below "
-            f"{plural(int(worst.by[i]), 'invalid token')} {named_above}; "
+            f"{plural(int(worst.by[i]), 'invalid token')}{named_above}; "
             f"order score {number(local.order_score[i])}"
         )
 
