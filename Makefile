@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 # gigabytes of CUDA libraries.
 PIP    := $(BIN)/pip install --quiet --constraint constraints.txt torch
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check page bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/breadth run --out runs/demo \
@@ -28,6 +28,10 @@ test-all: $(VENV)/ready-dev
 
 check: $(VENV)/ready-dev
 	scripts/check
+
+# The explorer's source: types, its own tests, and the page that the package ships.
+page:
+	cd page && npm ci --silent --no-audit --no-fund && npm run --silent check && npm test && npm run --silent build
 
 bench: $(VENV)/ready-bench
 	$(BIN)/python -m bench

@@ -67,7 +67,18 @@ def assert_one_line(shown: Shown, status: int, *parts: str) -> None:
 def test_help_names_every_command(breadth) -> None:
     shown = breadth("--help")
     assert shown.status == 0
-    for command in ("run", "explain", "cutoffs", "theory", "compare", "ls", "show", "check"):
+    for command in (
+        "run",
+        "explain",
+        "cutoffs",
+        "theory",
+        "compare",
+        "report",
+        "view",
+        "ls",
+        "show",
+        "check",
+    ):
         assert command in shown.out
     assert breadth("--version").out.startswith("breadth ")
 
@@ -409,3 +420,27 @@ def test_a_folder_that_cannot_be_written_is_told(
     assert shown.status == 1
     assert "No space left on device" in shown.err.splitlines()[-1]
     assert not list(kept.rglob(".*"))
+
+
+def test_report_writes_one_page_for_several_runs(breadth, kept: Path, tmp_path: Path) -> None:
+    path = tmp_path / "both.html"
+    shown = breadth("report", str(kept), str(kept / "broken-shape--letters"), "--out", str(path))
+    assert shown.status == 0
+    assert str(path) in shown.err
+    page = path.read_text(encoding="utf-8")
+    assert "<title>breadth: broken-order, broken-shape</title>" in page
+    assert "{{" not in page.split("<script", 1)[0]
+    assert breadth("report", str(kept)).status == 0
+    assert (kept / "report.html").exists()
+    assert_one_line(breadth("report", str(kept), "-o", str(kept)), 2, "is a folder; name a file in it")
+    assert_one_line(breadth("report", str(tmp_path / "nowhere")), 2, "is not the folder of a run")
+
+
+def test_view_opens_the_page_and_writes_it_where_there_is_none(
+    breadth, kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda url: bool(opened.append(url)) or len(opened) == 1)
+    assert breadth("view", str(kept)).status == 0
+    assert opened == [(kept / "report.html").resolve().as_uri()]
+    assert "No browser was found" in breadth("view", str(kept)).err

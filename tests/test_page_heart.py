@@ -14,6 +14,7 @@ import subprocess
 import zlib
 from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -39,19 +40,21 @@ from breadth.scores import samples_for, score
 from breadth.study import Unit, run_unit
 
 PAGE = Path(__file__).parent.parent / "page"
-HEART = PAGE / "test" / "heart.mjs"
 ANSWERS = PAGE / "test" / "answer.mjs"
 SAMPLE = PAGE / "test" / "sample.txt"
 NODE = shutil.which("node")
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed")
+pytestmark = pytest.mark.skipif(
+    NODE is None or not (PAGE / "node_modules").is_dir(),
+    reason="the page's packages are not installed: `npm ci`, in the folder `page`",
+)
 
 
 class Heart:
     """A Node process that answers questions, one JSON line each."""
 
-    def __init__(self) -> None:
-        command = [str(NODE), str(ANSWERS), str(HEART)]
+    def __init__(self, bundle: Path) -> None:
+        command = [str(NODE), str(ANSWERS), str(bundle)]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
         )
@@ -71,8 +74,11 @@ class Heart:
 
 
 @pytest.fixture(scope="module")
-def heart() -> Iterator[Heart]:
-    process = Heart()
+def heart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heart]:
+    bundle = tmp_path_factory.mktemp("page") / "heart.mjs"
+    command = ["npm", "run", "--silent", "build:heart", "--", f"--outfile={bundle}", "--log-level=warning"]
+    subprocess.run(command, cwd=PAGE, check=True)
+    process = Heart(bundle)
     yield process
     process.close()
 
@@ -477,13 +483,11 @@ def test_the_sample_is_current() -> None:
     assert streams[0] == streams[1], sample.__doc__
 
 
-def test_the_bundle_is_current(tmp_path: Path) -> None:
-    built = tmp_path / "heart.mjs"
-    if not (PAGE / "node_modules").is_dir():
-        pytest.skip("the page's packages are not installed: `npm ci`, in the folder `page`")
-    command = ["npm", "run", "--silent", "build:heart", "--", f"--outfile={built}", "--log-level=warning"]
-    subprocess.run(command, cwd=PAGE, check=True)
-    assert built.read_bytes() == HEART.read_bytes(), "run `npm run build:heart` in the folder `page`"
+def test_the_page_is_built_from_its_source(tmp_path: Path) -> None:
+    built = tmp_path / "page.html"
+    subprocess.run(["node", "build.mjs", str(built)], cwd=PAGE, check=True)
+    shipped = files("breadth.report.page").joinpath("page.html").read_bytes()
+    assert built.read_bytes() == shipped, "run `npm run build` in the folder `page`"
 
 
 if __name__ == "__main__":

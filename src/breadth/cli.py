@@ -148,6 +148,7 @@ def run(
         bool, typer.Option("--json", help="Print one JSON object on standard output, nothing else there.")
     ] = False,
     figures: Annotated[bool, typer.Option(help="Draw figures into --out.")] = True,
+    page: Annotated[bool, typer.Option(help="Write the explorer, report.html, into --out.")] = True,
     max_sequences: Annotated[
         int, typer.Option(min=1, help="Refuse tasks with more token sequences than this.")
     ] = 200_000,
@@ -220,15 +221,24 @@ def run(
                 if unit.folder:
                     draw_unit(unit, unit.folder / "figures")
             draw_study(units, folder / "figures")
+    if folder and page:
+        from breadth.report.page.page import write_page
+
+        with terminal.status("writing the page"):
+            write_page(units, folder / REPORT)
     if json_output:
         terminal.json(units)
     else:
         terminal.tables(units, rules_given=rules is not None)
         if folder:
             terminal.say(
-                f"Written to {folder}: a folder per model and task with its probe, tables and figures."
+                f"Written to {folder}: a folder per model and task with its probe, tables and figures"
+                + (f", and {REPORT} for a browser." if page else ".")
             )
 
+
+REPORT = "report.html"
+"""The explorer's name in a run's folder."""
 
 PREFIXES_SHOWN = 30
 """Prefixes of a table that a person reads."""
@@ -405,6 +415,52 @@ def compare(
         terminal.document(rows=[each.row() for each in compared])
     else:
         terminal.comparison(compared)
+
+
+@app.command()
+@_one_line_errors
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN…", help="Folders that `breadth run --out` wrote.")
+    ],
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", help="The file; report.html in the first RUN if not given.")
+    ] = None,
+) -> None:
+    """Write the explorer again: one page for some runs, with what `explain` has added to them."""
+    from breadth.report.terminal import Terminal
+
+    if out == "":
+        raise InputError("--out is empty; name a file")
+    path = Path(out) if out is not None else Path(runs[0]) / REPORT
+    terminal = Terminal()
+    with terminal.status("writing the page"):
+        _write_report(runs, path)
+    terminal.say(f"Written to {path}.")
+
+
+def _write_report(runs: list[str], path: Path) -> None:
+    from breadth.report.page.page import write_page
+    from breadth.study import open_units
+
+    if path.is_dir():
+        raise InputError(f"--out {path} is a folder; name a file in it")
+    write_page([unit for run in dict.fromkeys(runs) for unit in open_units(Path(run))], path)
+
+
+@app.command()
+@_one_line_errors
+def view(run: RunFolder) -> None:
+    """Open the explorer of a run in the browser; it is written first where there is none."""
+    import webbrowser
+
+    from breadth.report.terminal import Terminal
+
+    path = Path(run) / REPORT
+    if not path.exists():
+        _write_report([run], path)
+    if not webbrowser.open(path.resolve().as_uri()):
+        Terminal().say(f"No browser was found; open {path.resolve()} in one.")
 
 
 @app.command()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from breadth.adaptive import best_cutoffs
+from breadth.adaptive import BestCutoffs, best_cutoffs
 from breadth.counterfactual import FIXES, fixed_answers
 from breadth.errors import InputError
 from breadth.local import Local, local_measures
@@ -169,6 +169,8 @@ class Explanation:
             `breadth.measures.logit_fit.LogitFit` by name.
         best_recall: precision floor → bounds of the largest sequence recall that adaptive cutoffs, sampled
             uniformly from, have there; equal where they are exact.
+        cutoff_curve: points (validity, recall) of the exact frontier of adaptive cutoffs under the model's
+            own probabilities at temperature 1, by rising recall; empty where it is not exact.
         attribution, local: the columns behind all this.
         outcome: the rule on the probe.
     """
@@ -194,6 +196,7 @@ class Explanation:
     diversity_ceilings: Mapping[float, tuple[float, float, str]]
     logit_fits: Mapping[str, Mapping[str, float]]
     best_recall: Mapping[float, tuple[float, float]]
+    cutoff_curve: Sequence[tuple[float, float]]
     attribution: Attribution
     local: Local
     outcome: Outcome
@@ -262,10 +265,25 @@ def explain(
         diversity_ceilings={floor: (each.lower, each.upper, each.status) for floor, each in ceilings.items()},
         logit_fits={"top": _fit_at_root(probe, HEAD), "all": _fit_at_root(probe, None)},
         best_recall={floor: cutoffs.recall_at(floor) for floor in FLOORS},
+        cutoff_curve=_cutoff_curve(best_cutoffs(trie, probe.blocks, uniform=False)),
         attribution=attribution,
         local=local,
         outcome=outcome,
     )
+
+
+CURVE_POINTS = 200
+"""Points kept of a frontier that is only drawn."""
+
+
+def _cutoff_curve(best: BestCutoffs) -> list[tuple[float, float]]:
+    if not best.is_exact:
+        return []
+    # Only where validity falls does the frontier have a corner.
+    corner = np.flatnonzero(np.append(np.diff(best.lower) < 0, True) & (best.lower > 0))
+    if len(corner) > CURVE_POINTS:
+        corner = corner[np.linspace(0, len(corner) - 1, CURVE_POINTS).round().astype(np.int64)]
+    return [(float(best.lower[i]), float(best.recall[i])) for i in corner]
 
 
 def _fit_at_root(probe: Probe, depth: int | None) -> dict[str, float]:

@@ -16,6 +16,19 @@ export interface Tried {
   readonly diversity: number;
 }
 
+/** What the page shows of a diagnosis: `breadth.diagnosis.Diagnosis`. */
+export interface Diagnosed {
+  readonly validity: number | null;
+  readonly diversity: number | null;
+  /** Validity → the most diverse rule tried there. */
+  readonly best: Readonly<
+    Record<string, { readonly rule: string; readonly diversity: number } | null>
+  >;
+  readonly oracle_size_validity: number | null;
+  readonly bottleneck: string | null;
+  readonly sentence: string | null;
+}
+
 /** What the page shows of an explanation: `breadth.explanation.Explanation`. */
 export interface Explained {
   readonly rule: string;
@@ -33,6 +46,8 @@ export interface Explained {
     readonly log_order: number | null;
   };
   /** Validity → lower and upper bound of the most diversity there, and how they are known. */
+  /** Validity and recall along the exact best of any cutoffs, one at every prefix, at temperature 1. */
+  readonly cutoff_curve: readonly (readonly [number, number])[] | null;
   readonly diversity_ceilings: Readonly<
     Record<string, readonly [number | null, number | null, string]>
   >;
@@ -53,8 +68,8 @@ export interface Facts {
   readonly rules: readonly Pick<Tried, "rule" | "engine" | "family">[];
   /** Number of prefixes that were left out, the least reached ones. */
   readonly left_out: number;
-  /** What the run says blocks. */
-  readonly diagnosis: { readonly sentence: string | null };
+  /** What the run says blocks, and the numbers of the first table. */
+  readonly diagnosis: Diagnosed;
   /** The account of a rule, where the run holds one. */
   readonly explanation: Explained | null;
 }

@@ -149,6 +149,8 @@ function ceilings(chart: Chart, unit: Unit): void {
     .map(([floor, [, above]]) => [Number(floor), above] as const)
     .filter((point): point is readonly [number, number] => point[1] !== null)
     .sort(([a], [b]) => a - b);
+  const cutoffs = unit.facts.explanation?.cutoff_curve ?? [];
+  chart.path(cutoffs, { class: "cutoffs" });
   if (!known.length) return;
   chart.path(known, { class: "ceiling" });
   chart.add(
@@ -191,6 +193,11 @@ function legend(families: readonly Family[], unit: Unit): HTMLElement {
         family.name,
       ),
     ),
+    unit.facts.explanation?.cutoff_curve?.length &&
+      key(
+        s("path", { d: "M-8,0H8", class: "cutoffs" }),
+        "share of the answers that any cutoffs can keep at this validity (temperature 1)",
+      ),
     unit.facts.explanation &&
       key(
         s("path", { d: "M-8,3H8M0,3v-7", class: "ceiling" }),

@@ -65,10 +65,13 @@ function tree(state: State, unit: Unit, losses: Attribution): HTMLElement {
   const x = (node: number) => 14 + trie.depth[node] * step;
   const y = (node: number) => 16 + (rows - 1 - height.get(node)!) * gap;
   const most = Math.max(...nodes.map((node) => total(losses, node)), 1e-12);
+  const [width, high] = [14 + deepest * step + 150, rows * gap + 20];
   const svg = s(
     "svg",
     {
-      viewBox: `0 0 ${14 + deepest * step + 150} ${rows * gap + 20}`,
+      viewBox: `0 0 ${width} ${high}`,
+      width,
+      height: high,
       role: "img",
       "aria-label": "The trie of answers: width by reach, colour and shape by what is lost",
       class: "chart tree",

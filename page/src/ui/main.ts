@@ -7,6 +7,7 @@ import { controls } from "./controls.ts";
 import { type Child, h, replace } from "./dom.ts";
 import { frontier } from "./frontier.ts";
 import { lost } from "./lost.ts";
+import { overview } from "./overview.ts";
 import { sampling } from "./sampling.ts";
 import { State } from "./state.ts";
 import { stepView } from "./step.ts";
@@ -50,6 +51,9 @@ function page(state: State): Child[] {
   const runs = ["shown", "beside"];
   const rule = [...runs, "rule"];
   const sections = [
+    ...(state.units.length > 1
+      ? [new Section("overview", "All runs", ["shown"], () => overview(state))]
+      : []),
     new Section(
       "summary",
       "Diagnosis",
@@ -90,7 +94,8 @@ function page(state: State): Child[] {
     for (const section of sections) section.isStale ||= section.dependsOn(changed);
     later.draw();
   });
-  return [chooser(state), controls(state), ...sections.map(({ element }) => element)];
+  const [first, ...others] = sections.map(({ element }) => element);
+  return [chooser(state), first, controls(state), ...others];
 }
 
 /** A part of the page, redrawn when something that it depends on has changed. */
@@ -159,13 +164,7 @@ function chooser(state: State): HTMLElement {
     "select",
     {
       id: "shown",
-      onchange: () => {
-        const index = Number(shown.value);
-        const isDefault =
-          String(state.now.rule) === String(state.units[state.now.shown].defaultRule);
-        const rule = isDefault ? state.units[index].defaultRule : state.now.rule;
-        state.change({ shown: index, rule });
-      },
+      onchange: () => state.show(Number(shown.value)),
     },
     options,
   );
@@ -193,6 +192,7 @@ function chooser(state: State): HTMLElement {
   });
   const facts = h("p", { class: "facts" });
   const tell = () => {
+    shown.value = String(state.now.shown);
     const unit = state.units[state.now.shown];
     replace(
       facts,

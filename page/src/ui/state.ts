@@ -71,6 +71,16 @@ export class State {
     for (const name of Object.keys(part) as (keyof Choice)[]) this.announce(name);
   }
 
+  /** Go to a run; a rule that was its model's default becomes the other's. */
+  show(index: number): void {
+    const isDefault =
+      String(this.choice.rule) === String(this.units[this.choice.shown].defaultRule);
+    this.change({
+      shown: index,
+      rule: isDefault ? this.units[index].defaultRule : this.choice.rule,
+    });
+  }
+
   /** Be told of changes, at most once a frame. */
   onChange(listener: Listener): void {
     this.listeners.push(listener);

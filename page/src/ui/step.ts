@@ -129,7 +129,10 @@ function ranking(outcome: Outcome, unit: Unit, step: StepView): SVGSVGElement {
     { label: "Probability at this temperature (log)", domain: [lowest / 2, 1.5], log: true },
     "Probability of the next events by rank",
   );
-  chart.path(points, { class: "curve" });
+  chart.path(
+    points.filter(([, p]) => p >= lowest / 2),
+    { class: "curve" },
+  );
   for (const { low, high, weight } of step.windows) {
     if (high >= step.events && low === 0) continue;
     const right = chart.x(Math.min(high + 0.5, step.events));

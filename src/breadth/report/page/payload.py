@@ -223,7 +223,7 @@ def _facts(unit: Unit, columns: Mapping[str, Column]) -> dict[str, Any]:
         "default_rule": {"rule": str(default), "engine": default.engine},
         "rules": [{"rule": row.rule, "engine": row.engine, "family": row.family} for row in unit.scores],
         "left_out": len(probe.trie.prefixes) - len(columns["node"]),
-        "diagnosis": {"sentence": unit.diagnosis.sentence},
+        "diagnosis": {name: unit.diagnosis.as_dict()[name] for name in DIAGNOSED},
         "explanation": _explanation(unit),
         "columns": [
             {
@@ -237,7 +237,10 @@ def _facts(unit: Unit, columns: Mapping[str, Column]) -> dict[str, Any]:
     }
 
 
-EXPLAINED = ("rule", "coverage", "blame", "ladder", "diversity_ceilings")
+DIAGNOSED = ("validity", "diversity", "best", "oracle_size_validity", "bottleneck", "sentence")
+"""Parts of a diagnosis that the page shows."""
+
+EXPLAINED = ("rule", "coverage", "blame", "ladder", "diversity_ceilings", "cutoff_curve")
 """Parts of an explanation that the page shows."""
 
 
@@ -247,7 +250,7 @@ def _explanation(unit: Unit) -> dict[str, Any] | None:
     if path is None or not path.exists():
         return None
     facts = json.loads(path.read_text(encoding="utf-8"))
-    return {name: facts[name] for name in EXPLAINED}
+    return {name: facts.get(name) for name in EXPLAINED}
 
 
 def _columns(unit: Unit, blocks: Sequence[Ranked]) -> dict[str, Column]:
