@@ -18,7 +18,8 @@ demo: $(VENV)/ready
 	@echo
 	$(BIN)/breadth compare runs/demo --out runs/demo
 	@echo
-	@echo "Look at runs/demo: figures/ in each folder, and rules.csv for every rule that was tried."
+	$(BIN)/breadth report runs/demo
+	@echo "Open it in a browser. In each folder: figures/, and rules.csv for every rule that was tried."
 
 test: $(VENV)/ready-dev
 	scripts/test

@@ -2,7 +2,7 @@
 
 import type { Outcome, Unit } from "../heart/index.ts";
 import { measures } from "../heart/index.ts";
-import { Chart, figure } from "./chart.ts";
+import { Chart, chartWidth, figure } from "./chart.ts";
 import { h, replace, s } from "./dom.ts";
 import type { State } from "./state.ts";
 import { count, number, visible } from "./words.ts";
@@ -141,7 +141,7 @@ function curve(unit: Unit, outcome: Outcome, order: readonly number[]): HTMLElem
   const fair = 1 / n;
   const lowest = Math.max(Math.min(...positive, fair) / 2, 1e-12);
   const chart = new Chart(
-    640,
+    chartWidth(),
     280,
     { label: "Answers, likeliest first", domain: [1, Math.max(n, 2)] },
     { label: "Probability (log scale)", domain: [lowest, 1.3], log: true },

@@ -16,6 +16,14 @@ export interface Axis {
   readonly format?: (value: number) => string;
 }
 
+/** Whether the page is as narrow as a telephone. */
+export const NARROW = matchMedia("(max-width: 700px)");
+
+/** Width of a chart in its own units, so that its text is legible at the size it is shown. */
+export function chartWidth(): number {
+  return NARROW.matches ? 370 : 640;
+}
+
 const MARGIN = { top: 10, right: 14, bottom: 42, left: 56 };
 
 /** A chart to draw into: `x` and `y` map data to pixels. */

@@ -3,7 +3,7 @@
 import { symbol, symbolsFill, symbolStar, type SymbolType } from "d3-shape";
 
 import { measures, parseRule, type Tried, type Unit } from "../heart/index.ts";
-import { Chart, figure } from "./chart.ts";
+import { Chart, chartWidth, figure } from "./chart.ts";
 import { h, replace, s } from "./dom.ts";
 import type { State } from "./state.ts";
 import { number } from "./words.ts";
@@ -21,7 +21,7 @@ interface Family {
 /** A frontier that is drawn once; `follow` moves the point. */
 export function frontier(state: State, unit: Unit): { element: HTMLElement; follow: () => void } {
   const chart = new Chart(
-    640,
+    chartWidth(),
     430,
     { label: "Validity: probability that an answer is valid", domain: [0, 1.02] },
     { label: "Diversity: share of the valid answers in use", domain: [0, 1.02] },

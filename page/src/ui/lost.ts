@@ -1,7 +1,7 @@
 /** Where it is lost: the trie of answers with what each prefix costs, and the same by depth. */
 
 import { attribute, type Attribution, type Unit } from "../heart/index.ts";
-import { Chart, figure } from "./chart.ts";
+import { Chart, chartWidth, figure, NARROW } from "./chart.ts";
 import { h, s } from "./dom.ts";
 import type { State } from "./state.ts";
 import { count, number, percent, prefix, token } from "./words.ts";
@@ -61,7 +61,7 @@ function tree(state: State, unit: Unit, losses: Attribution): HTMLElement {
     );
   }
   const deepest = Math.max(...nodes.map((node) => trie.depth[node]), 1);
-  const [step, gap] = [Math.min(190, 560 / deepest), 19];
+  const [step, gap] = [Math.min(NARROW.matches ? 90 : 190, 560 / deepest), 19];
   const x = (node: number) => 14 + trie.depth[node] * step;
   const y = (node: number) => 16 + (rows - 1 - height.get(node)!) * gap;
   const most = Math.max(...nodes.map((node) => total(losses, node)), 1e-12);
@@ -178,7 +178,7 @@ function depths(unit: Unit, losses: Attribution): HTMLElement {
   }
   const most = Math.max(...sums.flat(), 1e-6);
   const chart = new Chart(
-    640,
+    chartWidth(),
     230,
     {
       label: "Step of the answer",

@@ -3,6 +3,7 @@
 import { decode, type Unit } from "../heart/index.ts";
 import { about, copyAs } from "./about.ts";
 import { answersView } from "./answers.ts";
+import { NARROW } from "./chart.ts";
 import { controls } from "./controls.ts";
 import { type Child, h, replace } from "./dom.ts";
 import { frontier } from "./frontier.ts";
@@ -95,6 +96,11 @@ function page(state: State): Child[] {
     later.draw();
   });
   const [first, ...others] = sections.map(({ element }) => element);
+  NARROW.addEventListener("change", () => {
+    lasting.clear();
+    for (const section of sections) section.isStale = true;
+    later.draw();
+  });
   return [chooser(state), first, controls(state), ...others];
 }
 

@@ -2,7 +2,7 @@
 
 import type { Unit } from "../heart/index.ts";
 import { measures } from "../heart/index.ts";
-import { Chart, figure } from "./chart.ts";
+import { Chart, chartWidth, figure } from "./chart.ts";
 import { h, s } from "./dom.ts";
 import type { State } from "./state.ts";
 import { count, number } from "./words.ts";
@@ -14,7 +14,7 @@ export function sampling(state: State, unit: Unit): HTMLElement {
   const current = state.outcome(unit);
   const known = state.default(unit);
   const chart = new Chart(
-    640,
+    chartWidth(),
     300,
     { label: "Samples (log scale)", domain: [1, most], log: true },
     { label: "Expected distinct valid answers", domain: [0, 1.04 * n] },

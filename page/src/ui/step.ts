@@ -3,7 +3,7 @@
 import { symbol, symbolCircle, symbolDiamond, symbolTimes } from "d3-shape";
 
 import { type Outcome, type Place, type StepView, stepAt, type Unit } from "../heart/index.ts";
-import { Chart, figure } from "./chart.ts";
+import { Chart, chartWidth, figure } from "./chart.ts";
 import { h, s } from "./dom.ts";
 import type { State } from "./state.ts";
 import { count, number, percent, prefix, token } from "./words.ts";
@@ -119,7 +119,7 @@ function ranking(outcome: Outcome, unit: Unit, step: StepView): SVGSVGElement {
   const points = curve(outcome, step.node);
   const lowest = Math.max(Math.min(...points.map(([, p]) => p)), floor);
   const chart = new Chart(
-    640,
+    chartWidth(),
     330,
     {
       label: "Rank of the next event (log scale)",
