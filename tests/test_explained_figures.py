@@ -15,8 +15,8 @@ import toys
 from breadth.comparison import compare
 from breadth.explanation import Explanation, explain
 from breadth.models.toy import ToyModel
-from breadth.report import causes
 from breadth.report.explained import draw_comparison, draw_explanation
+from breadth.report.figures import causes
 from breadth.rules import parse_rule
 from breadth.study import Unit, run_unit
 

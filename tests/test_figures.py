@@ -29,8 +29,9 @@ from breadth.errors import StorageError
 from breadth.grid import default_grid, oracle_grid
 from breadth.probe import open_probe
 from breadth.ranked import rank_logits
-from breadth.report import draw, figures, style
+from breadth.report import draw, style
 from breadth.report.draw import draw_study, draw_unit
+from breadth.report.figures import planes
 from breadth.rules import Rule, default_rule, parse_rules
 from breadth.scores import score_rules
 from breadth.study import Unit
@@ -507,7 +508,7 @@ def test_a_large_study_has_several_overviews(
 
 
 def test_undefined_diversity_is_not_drawn(axes: Axes) -> None:
-    figures.frontier(
+    planes.frontier(
         axes,
         kind=np.array(["rule", "rule", "default"]),
         series=np.array(["top_k", "top_k", "default"]),
@@ -522,7 +523,7 @@ def test_undefined_diversity_is_not_drawn(axes: Axes) -> None:
 
 
 def test_temperatures_are_written_beside_their_points(axes: Axes) -> None:
-    figures.lengths(
+    planes.lengths(
         axes,
         length=np.array([1, 1, 1]),
         temperature=np.array([0.5, 1.0, 2.0]),

@@ -21,7 +21,8 @@ from breadth.measures.step import step_masses
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.ranked import Ranked
-from breadth.report import figures, style
+from breadth.report import style
+from breadth.report.figures import answers, planes, step
 from breadth.report.saver import Saver, stacked
 from breadth.rules import Rule, default_rule, parse_rule
 from breadth.scores import FLOORS, by_family, points, score_rules
@@ -157,7 +158,7 @@ def _frontier(unit: Unit, save: Saver) -> None:
     columns = _frontier_columns(unit)
     few = len(columns["kind"][columns["kind"] == "rule"]) <= FEW_RULES
     figure = style.new_figure(5.4, right=2.75)
-    figures.frontier(
+    planes.frontier(
         figure.add_subplot(),
         n_answers=unit.probe.trie.n_answers,
         heading="Decoding rules" if few else "Decoding rules, best first",
@@ -214,7 +215,7 @@ def _answers(unit: Unit, seen: _Seen, save: Saver) -> None:
     figure.subplots_adjust(wspace=0.06)
     left, right = figure.subplots(1, 2, width_ratios=(5, 2.7), sharey=True)
     drawn = {name: column for name, column in columns.items() if name != "answer"}
-    figures.answers(left, right, n_answers=n, **drawn)
+    answers.answers(left, right, n_answers=n, **drawn)
     at_one = parts[SHOWN_TEMPERATURES.index(1.0)]
     top = style.legible(at_one["answer"][0], at_most=24)
     note = f"likeliest at temperature 1: “{top}”, {100 * at_one['probability'][0]:.2g}%"
@@ -250,7 +251,7 @@ def _distinct(unit: Unit, seen: _Seen, save: Saver) -> None:
         ]
     )
     figure = style.new_figure(4.6, right=3.0)
-    figures.distinct(figure.add_subplot(), n_answers=n, **columns)
+    answers.distinct(figure.add_subplot(), n_answers=n, **columns)
     found = seen.default.distinct(100)
     note = f"100 samples of the default find {found:.3g}, ideally {float(ideal_distinct(n, 100)):.3g}"
     save("distinct", figure, columns, "Sampling more: how many different valid answers turn up", note)
@@ -261,15 +262,15 @@ def _step(unit: Unit, node: int, suffix: str, save: Saver, note: str = "") -> No
     ranked = unit.probe.at(node)
     where = f"after {_quoted(unit.probe.prefix_text(node))}" if node else "at the start of an answer"
 
-    step = step_masses(ranked, np.linspace(0.0, 8.0, 161))
+    mass = step_masses(ranked, np.linspace(0.0, 8.0, 161))
     columns: dict[str, NDArray[Any]] = {
-        "temperature": step.temperature,
-        "frequent": step.frequent,
-        "rare": step.rare,
-        "invalid": step.invalid,
+        "temperature": mass.temperature,
+        "frequent": mass.frequent,
+        "rare": mass.rare,
+        "invalid": mass.invalid,
     }
     figure = style.new_figure(4.4, above=1.05)
-    figures.masses(figure.add_subplot(), **columns)
+    step.masses(figure.add_subplot(), **columns)
     save(f"temperature{suffix}", figure, columns, f"What temperature does to the next token {where}", note)
 
     columns = _token_columns(unit.probe, ranked)
@@ -281,8 +282,8 @@ def _step(unit: Unit, node: int, suffix: str, save: Saver, note: str = "") -> No
         style.legible(token, spaces=True, at_most=14) + (" (end)" if ends else "")
         for token, ends in zip(top["token"], top["ends_answer"], strict=True)
     ]
-    figures.top_tokens(left, token=np.array(labels), probability=top["probability"], valid=top["valid"])
-    figures.ranking(right, **{name: columns[name] for name in ("rank", "probability", "valid")})
+    step.top_tokens(left, token=np.array(labels), probability=top["probability"], valid=top["valid"])
+    step.ranking(right, **{name: columns[name] for name in ("rank", "probability", "valid")})
     save(f"tokens{suffix}", figure, columns, f"What the model would say next {where}", note)
 
 
@@ -329,7 +330,7 @@ def _lengths(members: Mapping[int, Unit], name: str, save: Saver) -> None:
         )
     columns = stacked(parts)
     figure = style.new_figure(5.2, right=2.75)
-    figures.lengths(figure.add_subplot(), **columns)
+    planes.lengths(figure.add_subplot(), **columns)
     save(name, figure, columns, "What temperature alone can do, by the length of the answers")
 
 
@@ -354,8 +355,8 @@ def _overview(units: Sequence[Unit], across: int, name: str, save: Saver) -> Non
     grid = figure.subplots(down, across, squeeze=False)
     parts = [_overview_columns(unit) for unit in units]
     for ax, unit, part in zip(grid.flat, units, parts, strict=False):
-        figures.overview(ax, n_answers=unit.probe.trie.n_answers, **part)
-    figures.overview_frame(grid, len(units))
+        planes.overview(ax, n_answers=unit.probe.trie.n_answers, **part)
+    planes.overview_frame(grid, len(units))
     note = "shaded: what the rules tried allow · dotted: always the same answer"
     save(
         name, figure, stacked(parts), "Validity against diversity: the best that decoding rules can do", note

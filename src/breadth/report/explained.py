@@ -14,7 +14,8 @@ from breadth.comparison import Compared
 from breadth.explanation import Explanation
 from breadth.measures.logit_fit import fit_logits
 from breadth.ranked import HEAD
-from breadth.report import causes, style
+from breadth.report import style
+from breadth.report.figures import causes
 from breadth.report.saver import Saver, stacked
 from breadth.study import Unit
 

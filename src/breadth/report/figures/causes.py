@@ -1,6 +1,6 @@
 """From arrays to Axes, of explanations: every function draws one picture and computes nothing.
 
-As in `figures`, the columns of a picture come as keyword arguments; they are the columns of its CSV file.
+Columns come as everywhere in `figures`.
 """
 
 from __future__ import annotations
