@@ -350,11 +350,31 @@ def test_explain_takes_one_unit_a_rule_and_a_number_of_samples(breadth, kept: Pa
 
 def test_cutoffs_shows_one_cutoff_a_prefix(breadth, kept: Path) -> None:
     unit = str(kept / "broken-order--letters")
-    assert "6 sequences of 6 can be said; precision 0.750" in breadth("cutoffs", unit, "--recall", "1").out
+    shown = breadth("cutoffs", unit, "--recall", "1").out
+    assert "broken-order on letters: the best precision at recall ≥ 1" in shown
+    assert "at 6 other prefixes the one valid token alone is kept" in shown
+    assert "6 of 6 answers can be given; precision 0.750" in shown
     shown = breadth("cutoffs", unit, "--precision", "0.9")
-    assert_one_line(shown, 2, "no cutoffs reach precision 0.9 for broken-order on letters")
+    problem = "broken-order on letters: no cutoffs reach precision 0.9: the most is 0.75"
+    assert_one_line(shown, 2, problem)
     shown = breadth("cutoffs", unit, "--no-uniform", "--recall", "0.5")
     assert "validity 0.600 and diversity 1.000 at temperature 1" in shown.out
+
+
+def test_cutoffs_goes_on_where_one_unit_is_out_of_reach(breadth, kept: Path) -> None:
+    shown = breadth("cutoffs", str(kept), "--precision", "0.9")
+    assert shown.status == 0
+    assert "broken-order on letters: no cutoffs reach precision 0.9" in shown.err
+    assert "broken-shape on letters: the most recall at precision ≥ 0.9" in shown.out
+
+
+def test_no_number_is_cut_at_eighty_columns(breadth, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("breadth.report.terminal.WIDTH_WITHOUT_TERMINAL", 80)
+    for arguments in (["compare", str(kept)], ["explain", str(kept), "--no-tables", "--no-figures"]):
+        shown = breadth(*arguments)
+        assert shown.status == 0
+        assert "…" not in shown.out.replace(", …)", "")
+    assert "validity 0.600; diversity 1.000" in breadth("compare", str(kept)).out
 
 
 def test_theory_says_what_holds_and_what_does_not_apply(breadth, kept: Path) -> None:

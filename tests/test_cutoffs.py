@@ -178,3 +178,20 @@ def test_beyond_the_limit_there_are_bounds_and_no_strategy(monkeypatch: pytest.M
     assert best.recall_at(0.8) == (0.5, 0.5)
     with pytest.raises(InputError, match="2 sequences are too many"):
         best.strategy(0.5)
+
+
+def test_a_floor_that_is_met_but_for_rounding_is_met() -> None:
+    # The root keeps a leaf and two prefixes with 7 valid events of 10: (1 + 0.7 + 0.7) / 3 = 0.8.
+    answers = [(0,), *((1, i) for i in range(7)), *((2, i) for i in range(7))]
+    logits: dict[naive.Tokens, np.ndarray] = {(): -np.arange(12, dtype=np.float32)}
+    row = np.full(12, -50, dtype=np.float32)
+    row[[7, 8, 9, 0, 1, 2, 3, 4, 5, 6]] = -np.arange(10)
+    logits |= {(1,): row, (2,): row}
+    instance = some.Instance(answers=tuple((answer,) for answer in answers), end_tokens=(), logits=logits)
+    trie = instance.trie()
+    best = best_cutoffs(trie, instance.blocks(trie))
+    assert best.lower[-1] == pytest.approx(0.8)
+    assert best.recall_at(0.8) == (1.0, 1.0)
+    for floor in (0.2, 0.5, 0.8, 0.9):
+        low, high = best.recall_at(floor)
+        assert low == high

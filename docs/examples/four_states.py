@@ -1,7 +1,7 @@
 """The worked example of docs/method.md: four answers, four letters a step, every number by hand.
 
 python docs/examples/four_states.py          # prints every number of the page
-python docs/examples/four_states.py --draw   # draws its figures into docs/images/
+python docs/examples/four_states.py --draw   # draws its figures into docs/images/method/
 """
 
 from __future__ import annotations

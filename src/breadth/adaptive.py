@@ -16,13 +16,17 @@ from breadth.ranked import Ranked
 from breadth.ranking import Ranking, event_ranking
 from breadth.trie import Trie
 
-__all__ = ["EXACT_SEQUENCES", "BestCutoffs", "best_cutoffs"]
+__all__ = ["EXACT_SEQUENCES", "ROUNDING", "BestCutoffs", "best_cutoffs", "may_be_kept"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 EXACT_SEQUENCES = 100_000
 """Up to this many sequences the frontier is exact (seconds); beyond, it lies between two curves."""
+
+
+ROUNDING = 1e-12
+"""A precision this little below a floor, relatively, reaches it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,16 +58,15 @@ class BestCutoffs:
 
     def recall_at(self, precision: float) -> tuple[float, float]:
         """Bounds, below and above, of the largest recall at this precision or more; 0 where none has it."""
-        low = self.recall[self.lower >= precision].max(initial=0.0)
+        floor = precision * (1.0 - ROUNDING)
+        low = float(self.recall[self.lower >= floor].max(initial=0.0))
+        if self.is_exact:
+            return low, low
         # Up to the next count at which it is known, the upper curve stays where it is.
-        last = np.flatnonzero(self.upper >= precision)[-1:]
-        following = np.append(self.recall[1:], self.recall[-1] + self.step)[last] - self.step
-        return float(low), float(following.max(initial=0.0))
-
-    @property
-    def step(self) -> float:
-        """Recall of a single sequence."""
-        return 1.0 / len(self.trie.leaves)
+        step = 1.0 / len(self.trie.leaves)
+        last = np.flatnonzero(self.upper >= floor)[-1:]
+        following = np.append(self.recall[1:], self.recall[-1] + step)[last] - step
+        return low, float(following.max(initial=low))
 
     def strategy(self, recall: float) -> Ints:
         """The cutoffs that attain the largest precision at this recall or more.
@@ -96,6 +99,11 @@ class BestCutoffs:
         return cutoff_outcome(self.trie, self.blocks, count, self.temperature)
 
 
+def may_be_kept(ranking: Ranking) -> Floats:
+    """float64 (n,), 1 for an event that a cutoff can keep, 0 for a forbidden one."""
+    return np.isfinite(ranking.logp).astype(np.float64)
+
+
 def best_cutoffs(
     trie: Trie, blocks: Iterable[Ranked], *, uniform: bool = True, temperature: float = 1.0
 ) -> BestCutoffs:
@@ -110,7 +118,7 @@ def best_cutoffs(
     """
     ranking = event_ranking(trie, blocks, temperature)
     if uniform:
-        weight, kept = np.isfinite(ranking.logp).astype(np.float64), ranking.rank.astype(np.float64)
+        weight, kept = may_be_kept(ranking), ranking.rank.astype(np.float64)
     else:
         weight, kept = ranking.probability, np.exp(ranking.cumulative_logp)
     if len(trie.leaves) > EXACT_SEQUENCES:

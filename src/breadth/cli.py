@@ -170,7 +170,10 @@ def run(
         bool, typer.Option("--trust-remote-code", help="Allow the model's repository to run its own code.")
     ] = False,
 ) -> None:
-    """Diagnose models on tasks: validity, diversity, and what blocks them."""
+    """Diagnose models on tasks.
+
+    Validity, diversity, and what blocks them.
+    """
     from breadth.catalog import load_task
     from breadth.models.load import load_model
     from breadth.report.terminal import Terminal
@@ -254,7 +257,7 @@ Samples = Annotated[
         "-n",
         min=1,
         max=2**53,
-        help="Samples that coverage is counted in; as many as there are answers.",
+        help="Number of samples that coverage is counted in; as many as there are answers if not given.",
     ),
 ]
 
@@ -274,10 +277,15 @@ def explain(
     engine: Annotated[str | None, typer.Option(help="Apply the rule's steps in this engine's order.")] = None,
     samples: Samples = None,
     json_output: Json = False,
-    tables: Annotated[bool, typer.Option(help="Write answers, prefixes and run.parquet into RUN.")] = True,
+    tables: Annotated[
+        bool, typer.Option(help="Write answers, prefixes and run.parquet and explanation.json into RUN.")
+    ] = True,
     figures: Annotated[bool, typer.Option(help="Draw figures into RUN.")] = True,
 ) -> None:
-    """Say why the diversity is missing: where it goes, order or shape, and what could be won back."""
+    """Say why the diversity is missing.
+
+    Where it goes, whether order or shape is to blame, and what could be won back.
+    """
     from breadth.explanation import explain as explain_unit
     from breadth.report.terminal import Terminal
     from breadth.rules import parse_rule
@@ -304,6 +312,8 @@ def explain(
 
             with terminal.status("drawing figures"):
                 draw_explanation(unit, explanation, unit.folder / "figures")
+    if tables or figures:
+        terminal.say(f"Written into {run}. `breadth report {run}` puts it into the page.")
     if json_output:
         terminal.document(explanations=[explanation.as_dict() for explanation in explained])
 
@@ -313,7 +323,8 @@ def explain(
 def cutoffs(
     run: RunFolder,
     precision: Annotated[
-        float | None, typer.Option("--precision", "-p", help="The most recall at this precision or more.")
+        float | None,
+        typer.Option("--precision", "-p", help="The most recall at this precision or more.  [default: 0.8]"),
     ] = None,
     recall: Annotated[
         float | None, typer.Option("--recall", "-r", help="The most precision at this recall or more.")
@@ -321,7 +332,7 @@ def cutoffs(
     uniform: Annotated[
         bool,
         typer.Option(
-            help="Sample uniformly from what is kept, or as the model would: precision is validity then."
+            help="How precision is counted: uniformly over what is kept, or as the model would: validity."
         ),
     ] = True,
     temperature: Annotated[float, typer.Option(help="Of the model's probabilities.")] = 1.0,
@@ -329,7 +340,10 @@ def cutoffs(
         bool, typer.Option("--all", help="Show every prefix, not only those with most answers below.")
     ] = False,
 ) -> None:
-    """Show the best cutoffs there are, one at every prefix, at a precision (0.8) or a recall."""
+    """Show the best cutoffs of all.
+
+    One at every prefix, at a precision or a recall.
+    """
     from breadth.adaptive import best_cutoffs
     from breadth.report.terminal import Terminal
     from breadth.study import open_units
@@ -342,21 +356,40 @@ def cutoffs(
     if not 1e-3 <= temperature <= 1e3:
         raise InputError(f"--temperature {temperature:g}: give a number from 0.001 to 1000")
     terminal = Terminal()
+    measure = "precision" if uniform else "validity"
+    floor = 0.8 if precision is None else precision
+    asked = (
+        f"the most recall at {measure} ≥ {floor:g}"
+        if recall is None
+        else f"the best {measure} at recall ≥ {recall:g}"
+    )
+    found = False
+    problem = ""
     for unit in open_units(Path(run)):
-        trie = unit.probe.trie
-        best = best_cutoffs(trie, unit.probe.blocks, uniform=uniform, temperature=temperature)
-        floor = 0.8 if precision is None else precision
+        best = best_cutoffs(unit.probe.trie, unit.probe.blocks, uniform=uniform, temperature=temperature)
         wanted = best.recall_at(floor)[0] if recall is None else recall
-        if wanted == 0:
-            raise InputError(f"no cutoffs reach precision {floor:g} for {unit.model} on {unit.task}")
-        at_most = len(trie) if everything else PREFIXES_SHOWN
-        terminal.cutoffs(unit, best, best.strategy(wanted), at_most)
+        try:
+            if wanted == 0:
+                most = f"the most is {best.lower.max():.3g}"
+                raise InputError(f"no cutoffs reach {measure} {floor:g}: {most}")
+            count = best.strategy(wanted)
+        except InputError as error:
+            problem = f"{unit.model} on {unit.task}: {error}"
+            terminal.say(problem)
+            continue
+        at_most = len(unit.probe.trie) if everything else PREFIXES_SHOWN
+        terminal.cutoffs(unit, best, count, asked, at_most)
+        found = True
+    if not found:
+        raise InputError(problem)
 
 
 @app.command()
 @_one_line_errors
 def theory(run: RunFolder, json_output: Json = False) -> None:
-    """Check the paper's theorems on a run: what holds, by what margin, and which assumptions are not met.
+    """Check the paper's theorems on a run.
+
+    What holds, by what margin, and which assumptions are not met.
 
     Exit status 1 if a theorem is violated although its assumptions hold.
     """
@@ -393,7 +426,7 @@ def compare(
     ] = None,
     json_output: Json = False,
 ) -> None:
-    """Compare models or checkpoints on the tasks that they share."""
+    """Compare models on shared tasks."""
     from breadth.comparison import compare as compare_units
     from breadth.report.terminal import Terminal
     from breadth.study import open_units
@@ -404,6 +437,9 @@ def compare(
     units = [unit for run in dict.fromkeys(runs) for unit in open_units(Path(run))]
     with terminal.status("comparing"):
         compared = compare_units(units, samples=samples)
+    alone = {unit.task for unit in units} - {each.unit.task for each in compared}
+    if alone:
+        terminal.say(f"not compared, since only one run has it: {', '.join(sorted(alone))}")
     if out is not None:
         from breadth.report.explained import draw_comparison
         from breadth.tables import write_rows
@@ -411,6 +447,7 @@ def compare(
         write_rows([each.row() for each in compared], Path(out), "comparison")
         with terminal.status("drawing figures"):
             draw_comparison(compared, Path(out) / "figures")
+        terminal.say(f"Written to {out}: comparison.csv, comparison.parquet and figures.")
     if json_output:
         terminal.document(rows=[each.row() for each in compared])
     else:
@@ -427,7 +464,10 @@ def report(
         str | None, typer.Option("--out", "-o", help="The file; report.html in the first RUN if not given.")
     ] = None,
 ) -> None:
-    """Write the explorer again: one page for some runs, with what `explain` has added to them."""
+    """Write the explorer again.
+
+    One page for some runs, with what `explain` has added to them.
+    """
     from breadth.report.terminal import Terminal
 
     if out == "":
@@ -451,13 +491,17 @@ def _write_report(runs: list[str], path: Path) -> None:
 @app.command()
 @_one_line_errors
 def view(run: RunFolder) -> None:
-    """Open the explorer of a run in the browser; it is written first where there is none."""
+    """Open the explorer of a run.
+
+    It is written first where there is none, or where `explain` has added to the run since.
+    """
     import webbrowser
 
     from breadth.report.terminal import Terminal
 
     path = Path(run) / REPORT
-    if not path.exists():
+    added = [each.stat().st_mtime for each in Path(run).glob("**/explanation.json")]
+    if not path.exists() or path.stat().st_mtime < max(added, default=0.0):
         _write_report([run], path)
     if not webbrowser.open(path.resolve().as_uri()):
         Terminal().say(f"No browser was found; open {path.resolve()} in one.")
@@ -466,7 +510,7 @@ def view(run: RunFolder) -> None:
 @app.command()
 @_one_line_errors
 def ls(what: Annotated[Listable, typer.Argument(help="tasks, models or rules.")]) -> None:
-    """List the built-in tasks, the bundled models, or the decoding rules."""
+    """List tasks, models or rules."""
     from breadth.report.terminal import Terminal
 
     terminal = Terminal()
@@ -482,7 +526,10 @@ def ls(what: Annotated[Listable, typer.Argument(help="tasks, models or rules.")]
 @app.command()
 @_one_line_errors
 def show(task: Annotated[str, typer.Argument(help="A built-in task or a task file.")]) -> None:
-    """Show a task: its prompt, its answers, where they come from, and how an answer ends."""
+    """Show a task.
+
+    Its prompt, its answers, where they come from, and how an answer ends.
+    """
     from breadth.catalog import load_task
     from breadth.report.terminal import Terminal
 
@@ -505,7 +552,10 @@ def check(
         bool, typer.Option("--trust-remote-code", help="Allow the model's repository to run its own code.")
     ] = False,
 ) -> None:
-    """Check a task file, and with --model how that model's tokeniser reads it; the model is not run."""
+    """Check a task file.
+
+    With --model also how that model's tokeniser reads it; the model is not run.
+    """
     from breadth.catalog import load_task
     from breadth.report.terminal import Terminal
 

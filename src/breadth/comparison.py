@@ -51,7 +51,8 @@ def compare(units: Sequence[Unit], *, samples: int | None = None) -> list[Compar
     shared = {task: members for task, members in by_task.items() if len(members) > 1}
     if not shared:
         raise InputError(
-            f"nothing to compare: none of these runs' tasks, {', '.join(by_task)}, is in another one too"
+            f"nothing to compare: every task is in one run only ({', '.join(by_task)}); give runs that "
+            "share one"
         )
     for task, members in shared.items():
         if len({unit.probe.provenance["task_hash"] for unit in members}) > 1:

@@ -101,6 +101,12 @@ def encode(
     _check_size(len(sequences), max_sequences)
 
     warnings = list(task.warnings())
+    if not chat and not context.delimiter and (text[-1:].isalnum() or text.endswith(":")):
+        first = task.answers[0]
+        warnings.append(
+            f"the prompt ends in {text[-1:]!r} and delimiter is empty: answers begin as {first!r}, and "
+            f'{" " + first!r} does not count; to ask for that, set delimiter: " "'
+        )
     if merged:
         others = f" and {len(merged) - 1} more" if len(merged) > 1 else ""
         warnings.append(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,14 @@ class Loss:
     share: float
 
 
+class Spread(NamedTuple):
+    """A local measure over several prefixes."""
+
+    mean: float
+    best: float
+    worst: float
+
+
 @dataclass(frozen=True)
 class Step:
     """All prefixes of one length together: what they lose, and their local measures.
@@ -68,7 +76,7 @@ class Step:
         depth: events before the step: 0 is an answer's first token.
         prefixes: how many there are.
         validity_lost, diversity_lost: nats, summed.
-        order_score, recall_at_good, shape_score: mean, best and worst over the prefixes.
+        order_score, recall_at_good, shape_score: over the prefixes.
         order_calibrated, shape_calibrated: shares of the prefixes.
     """
 
@@ -76,9 +84,9 @@ class Step:
     prefixes: int
     validity_lost: float
     diversity_lost: float
-    order_score: tuple[float, float, float]
-    recall_at_good: tuple[float, float, float]
-    shape_score: tuple[float, float, float]
+    order_score: Spread
+    recall_at_good: Spread
+    shape_score: Spread
     order_calibrated: float
     shape_calibrated: float
 
@@ -171,6 +179,7 @@ class Explanation:
             uniformly from, have there; equal where they are exact.
         cutoff_curve: points (validity, recall) of the exact frontier of adaptive cutoffs under the model's
             own probabilities at temperature 1, by rising recall; empty where it is not exact.
+        cutoffs: the frontier that `best_recall` is read from.
         attribution, local: the columns behind all this.
         outcome: the rule on the probe.
     """
@@ -197,13 +206,14 @@ class Explanation:
     logit_fits: Mapping[str, Mapping[str, float]]
     best_recall: Mapping[float, tuple[float, float]]
     cutoff_curve: Sequence[tuple[float, float]]
+    cutoffs: BestCutoffs
     attribution: Attribution
     local: Local
     outcome: Outcome
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, NaN as None; the columns are left to the tables."""
-        names = self.__dataclass_fields__.keys() - {"attribution", "local", "outcome"}
+        names = self.__dataclass_fields__.keys() - {"cutoffs", "attribution", "local", "outcome"}
         facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name in names}
         facts["steps"] = [asdict(step) for step in self.steps]
         for name in ("worst_for_validity", "worst_for_diversity"):
@@ -266,6 +276,7 @@ def explain(
         logit_fits={"top": _fit_at_root(probe, HEAD), "all": _fit_at_root(probe, None)},
         best_recall={floor: cutoffs.recall_at(floor) for floor in FLOORS},
         cutoff_curve=_cutoff_curve(best_cutoffs(trie, probe.blocks, uniform=False)),
+        cutoffs=cutoffs,
         attribution=attribution,
         local=local,
         outcome=outcome,
@@ -332,17 +343,16 @@ def _steps(attribution: Attribution, local: Local) -> list[Step]:
     return steps
 
 
-def _spread(column: Floats) -> tuple[float, float, float]:
-    """Mean, best and worst."""
+def _spread(column: Floats) -> Spread:
     column = column[~np.isnan(column)]
     if not len(column):
-        return (float("nan"),) * 3
-    return float(column.mean()), float(column.max()), float(column.min())
+        return Spread(*(float("nan"),) * 3)
+    return Spread(float(column.mean()), float(column.max()), float(column.min()))
 
 
 def _ladder(unit: Unit, rule: Rule, n: int, own: float, ceiling: Ceiling) -> Ladder:
     """The rungs; of the rules tried only those count that keep the top of the ranking."""
-    tried = [index for index, row in enumerate(unit.scores) if row.is_cutoff and not row.is_oracle]
+    tried = [index for index, row in enumerate(unit.scores) if row.is_cutoff]
     if n == unit.probe.trie.n_answers:
         covered = [unit.scores[index].coverage for index in tried]
     else:

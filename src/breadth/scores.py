@@ -78,8 +78,8 @@ class Scores:
 
     @property
     def is_cutoff(self) -> bool:
-        """Whether the rule keeps the top of the ranking at every prefix, as typical_p and xtc do not."""
-        return all(STEPS[name].is_cutoff for name in self.family.split("+") if name in STEPS)
+        """Whether the rule keeps the top of the ranking everywhere, as typical_p, xtc and oracles do not."""
+        return all(name in STEPS and STEPS[name].is_cutoff for name in self.family.split("+"))
 
     @property
     def label(self) -> str:

@@ -217,7 +217,7 @@ def run_row(unit: Unit, explanation: Explanation) -> dict[str, Any]:
         "shape_calibrated": np.average(local.shape_calibrated, weights=weight),
         "area": facts["area"],
     }
-    cutoffs = [scores for scores in unit.scores if scores.is_cutoff and not scores.is_oracle]
+    cutoffs = [scores for scores in unit.scores if scores.is_cutoff]
     for floor in FLOORS:
         lower, upper, status = explanation.diversity_ceilings[floor]
         best = facts["best"][str(floor)]

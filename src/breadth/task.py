@@ -179,6 +179,11 @@ class Task(_Frozen):
                 "its own, after which nearly all probability can leave the answers; put the space into "
                 "delimiter instead"
             )
+        if self.chat is False and not self.end.stops and self.end.eos:
+            found.append(
+                "the text is continued as it stands, and only the model's end token ends an answer, which it "
+                'seldom says there; most such tasks end in a line break: end: "\\n"'
+            )
         found += [
             f"the stop string {stop!r} holds a backslash, not a line break or tab; in YAML those are "
             'written in double quotes: end: "\\n"'

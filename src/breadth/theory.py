@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from breadth.adaptive import EXACT_SEQUENCES, ROUNDING, may_be_kept
 from breadth.grid import TEMPERATURES, default_grid
 from breadth.mass import Mass
 from breadth.measures.cutoffs import CutoffFrontier, cutoff_frontier
@@ -29,7 +30,7 @@ from breadth.measures.theorems import (
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.ranking import Ranking, event_ranking
-from breadth.rules import STEPS, Rule, parse_rule
+from breadth.rules import Rule, parse_rule
 from breadth.trie import END, Trie
 
 __all__ = ["Check", "TemperatureCurve", "check_theory", "temperature_curve"]
@@ -44,9 +45,6 @@ EXACT = 1e-10
 
 CHECKED = (0.6, 1.0, 2.0)
 """Temperatures at which every cutoff of the default grid is checked."""
-
-FRONTIER_SEQUENCES = 20_000
-"""Sequences up to which the exact frontier, quadratic in them, is computed: seconds."""
 
 REST = 1e-3
 """Decay is tested down to the rank below which this share of the invalid mass is left."""
@@ -91,13 +89,12 @@ def check_theory(probe: Probe) -> list[Check]:
     trie = probe.trie
     rules = [rule for rule in default_grid() if rule.temperature in CHECKED]
     points = [_point(outcome) for outcome in evaluate(probe, rules)]
-    cutoffs = [point for point in points if point.is_cutoff]
+    cutoffs = [point for point in points if point.rule.is_cutoff]
     at_one = [point for point in cutoffs if point.rule.temperature == 1.0]
     ranking = event_ranking(trie, probe.blocks)
     uniform = own = None
-    if len(trie.leaves) <= FRONTIER_SEQUENCES:
-        allowed = (ranking.rank <= ranking.n_events[trie.parent]).astype(np.float64)
-        uniform = cutoff_frontier(trie, ranking.rank, allowed, ranking.rank.astype(np.float64))
+    if len(trie.leaves) <= EXACT_SEQUENCES:
+        uniform = cutoff_frontier(trie, ranking.rank, may_be_kept(ranking), ranking.rank.astype(np.float64))
         own = cutoff_frontier(trie, ranking.rank, ranking.probability, _least_kept(probe, ranking))
     heated = _temperature_outcomes(probe)
     curve = _curve(trie, heated)
@@ -124,10 +121,6 @@ class _Point(NamedTuple):
     validity: float
     precision_gap: float  # |left − right| of E.1
     recall_gap: float
-
-    @property
-    def is_cutoff(self) -> bool:
-        return all(STEPS[step.name].is_cutoff for step in self.rule.steps)
 
 
 def _point(outcome: Outcome) -> _Point:
@@ -195,7 +188,7 @@ def _least_kept(probe: Probe, ranking: Ranking) -> Floats:
 
 
 def _too_large(theorem: str, statement: str) -> Check:
-    limit = f"the exact frontier takes too long beyond {FRONTIER_SEQUENCES:,} sequences"
+    limit = f"the exact frontier takes too long beyond {EXACT_SEQUENCES:,} sequences"
     return Check(theorem, statement, "not computed", np.nan, "", limit)
 
 
@@ -226,7 +219,7 @@ def _check_hard_steps(trie: Trie, ranking: Ranking, frontier: CutoffFrontier | N
     says = bound < 1
     margin = float((bound[says] / recall[says]).min()) if says.any() else np.nan
     spots = np.array([0.95, 0.8, 0.5])
-    best = [recall[precision >= spot].max(initial=0.0) for spot in spots]
+    best = [recall[precision >= spot * (1.0 - ROUNDING)].max(initial=0.0) for spot in spots]
     table = "; ".join(
         f"at precision {spot:g} the bound is {limit:.3g} and the best recall {reached:.3g}"
         for spot, limit, reached in zip(spots, best_hard_step_bound(steps, spots), best, strict=True)
@@ -422,14 +415,15 @@ def _shape_check(
     if met.any():
         holds = np.log(curve.diversity) <= np.log(bound) + slack
         verdict: Verdict = "holds" if holds[met].all() else "violated"
-        margin = float(distance[met].min())
+        margin = float(np.fmin.reduce(distance[met]))
         where = f"assumptions met at temperatures {_listed(curve.temperature[met])}"
     else:
-        verdict, margin = "not applicable", float(distance.min())
+        verdict, margin = "not applicable", float(np.fmin.reduce(distance))
         where = "assumptions met at no temperature"
     above = curve.temperature[distance < -EXACT]
     if np.isnan(distance).all():
-        raw = "without v_t there is no bound"
+        never = np.isnan(curve.diversity).all()
+        raw = "no answer is ever valid" if never else "no bound: valid events differ in number within a step"
     elif len(above):
         raw = f"diversity lies above the bound at temperatures {_listed(above)}"
     else:

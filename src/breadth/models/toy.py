@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -117,7 +118,8 @@ class ToyModel(Model):
         unknown = set(table) - set(names)
         if unknown:
             raise ModelError(f"toy model: {sorted(unknown)[0]!r} is no token; it knows {list(names)}")
-        rest = max(1.0 - sum(table.values()), 0.0) / max(self.vocab_size - len(table), 1)
+        left = 1.0 - math.fsum(table.values())
+        rest = (left if left > 1e-12 else 0.0) / max(self.vocab_size - len(table), 1)
         p = np.array([table.get(name, rest) for name in names])
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(p / p.sum()), dtype=np.float32)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +16,7 @@ from breadth.comparison import Compared
 from breadth.explanation import Explanation, Loss
 from breadth.probe import Probe
 from breadth.ranked import HEAD
+from breadth.report.ledger import Ledger
 from breadth.report.words import number, plural, visible
 from breadth.theory import Check
 from breadth.trie import END
@@ -55,10 +55,9 @@ def _heading(text: str) -> Iterator[RenderableType]:
     yield Text(text, style="bold")
 
 
-def _steps(facts: Explanation) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("step")
-    for name in (
+def _steps(facts: Explanation) -> Ledger:
+    headings = [
+        "step",
         "prefixes",
         "validity lost",
         "diversity lost",
@@ -67,26 +66,28 @@ def _steps(facts: Explanation) -> Table:
         "order\ncalibrated",
         "shape score\nmean (worst)",
         "shape\ncalibrated",
-    ):
-        table.add_column(name, justify="right")
-    for step in facts.steps:
-        table.add_row(
+    ]
+    rows = [
+        [
             str(step.depth + 1),
             f"{step.prefixes:,}",
-            number(step.validity_lost),
+            number(_no_dust(step.validity_lost)),
             number(_no_dust(step.diversity_lost)),
-            f"{number(step.order_score[0])} ({number(step.order_score[2])})",
-            number(step.recall_at_good[0]),
+            f"{number(step.order_score.mean)} ({number(step.order_score.worst)})",
+            number(step.recall_at_good.mean),
             f"{step.order_calibrated:.0%}",
-            f"{number(step.shape_score[0])} ({number(step.shape_score[2])})",
+            f"{number(step.shape_score.mean)} ({number(step.shape_score.worst)})",
             f"{step.shape_calibrated:.0%}",
-        )
+        ]
+        for step in facts.steps
+    ]
     if facts.surface_term > 0:
-        table.add_row("several spellings of an answer", "", "", f"−{number(facts.surface_term)}")
-    table.add_section()
+        rows.append(["several spellings", "", "", f"−{number(facts.surface_term)}"])
     totals = (_no_dust(facts.validity_lost), _no_dust(facts.diversity_lost))
-    table.add_row("all", "", *(map(number, totals) if facts.validity > 0 else ("everything", "–")))
-    return table
+    return Ledger(
+        headings,
+        [*rows, [], ["all", "", *(map(number, totals) if facts.validity > 0 else ("everything", "–"))]],
+    )
 
 
 def _no_dust(value: float) -> float:
@@ -199,7 +200,9 @@ def _ladder(facts: Explanation) -> Iterator[RenderableType]:
 def _gain(log_gain: float) -> str:
     if math.isnan(log_gain):
         return "–"
-    return f"×{math.exp(log_gain):.2f}" if log_gain < math.log(1e4) else f"×10^{log_gain / math.log(10):.0f}"
+    if log_gain > math.log(1e4):
+        return f"×10^{log_gain / math.log(10):.0f}"
+    return f"×{math.exp(log_gain):.2f}" if log_gain < math.log(100) else f"×{math.exp(log_gain):.0f}"
 
 
 def _ceilings(facts: Explanation) -> Iterator[str]:
@@ -207,15 +210,18 @@ def _ceilings(facts: Explanation) -> Iterator[str]:
     if known:
         parts = [f"{number(value[0])} at validity ≥ {floor:g}" for floor, value in known.items()]
         yield f"The most diversity of a sampler that respects the ranking: {'; '.join(parts)}."
+    unknown: dict[str, list[str]] = {}
     for floor, (_, _, status) in facts.diversity_ceilings.items():
         if status != "certified":
-            yield f"ceiling of diversity at validity ≥ {floor:g}: {status}"
+            unknown.setdefault(status, []).append(f"{floor:g}")
+    for status, floors in unknown.items():
+        yield f"The most diversity at validity ≥ {', '.join(floors)}: {status}."
 
 
 def _best_recall(facts: Explanation) -> Iterator[str]:
     parts = []
     for floor, (low, high) in facts.best_recall.items():
-        known = number(low) if low == high else f"{number(low)} to {number(high)}"
+        known = number(low) if number(low) == number(high) else f"{number(low)} to {number(high)}"
         parts.append(f"{known} at precision ≥ {floor:g}")
     yield f"The most recall of cutoffs chosen for every prefix, sampled uniformly: {'; '.join(parts)}."
 
@@ -223,29 +229,34 @@ def _best_recall(facts: Explanation) -> Iterator[str]:
 def cutoffs(
     probe: Probe, best: BestCutoffs, count: NDArray[np.int64], at_most: int
 ) -> Iterator[RenderableType]:
-    """Adaptive cutoffs at the prefixes with most answers below, and what they do everywhere."""
+    """Adaptive cutoffs where there is a choice or a loss, and what they do everywhere."""
     trie, outcome = best.trie, best.outcome(count)
     kept = np.isfinite(outcome.reach_logp)
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("after")
-    for name in ("kept", "valid of these", "valid in all", "recall there"):
-        table.add_column(name, justify="right")
     reached = trie.prefixes[kept[trie.prefixes]]
-    most = reached[np.argsort(-trie.weight[reached], kind="stable")[:at_most]]
+    told = reached[(trie.n_children[reached] > 1) | (outcome.local_precision[reached] < 1)]
+    most = told[np.argsort(-trie.weight[told], kind="stable")[:at_most]]
+    rows = []
     for node in np.sort(most).tolist():
         children = trie.children(node)
-        table.add_row(
-            repr(visible(probe.prefix_text(node))) if node else "(the start)",
-            f"{count[node]:,}",
-            f"{int(kept[children].sum()):,}",
-            f"{len(children):,}",
-            number(float(outcome.local_recall[node])),
+        rows.append(
+            [
+                repr(visible(probe.prefix_text(node))) if node else "(the start)",
+                f"{count[node]:,}",
+                f"{int(kept[children].sum()):,}",
+                f"{len(children):,}",
+                number(float(outcome.local_recall[node])),
+            ]
         )
-    yield table
-    if len(reached) > len(most):
-        yield f"and {len(reached) - len(most):,} more prefixes with fewer answers below (--all shows them)"
+    yield Ledger(["after", "kept", "valid of these", "valid in all", "recall there"], rows)
+    if len(told) > len(most):
+        more = plural(len(told) - len(most), "prefix", "prefixes")
+        yield f"and {more} with fewer answers (--all shows them)"
+    if len(reached) > len(told):
+        others = plural(len(reached) - len(told), "other prefix", "other prefixes")
+        yield f"at {others} the one valid token alone is kept"
+    said = int(np.isfinite(outcome.answer_logp).sum())
     yield (
-        f"{plural(int(kept[trie.leaves].sum()), 'sequence')} of {len(trie.leaves):,} can be said; precision "
+        f"{said:,} of {plural(trie.n_answers, 'answer')} can be given; precision "
         f"{number(outcome.event_precision)}, validity {number(outcome.validity)} and diversity "
         f"{number(outcome.diversity)} at temperature {best.temperature:g}"
     )
@@ -265,41 +276,31 @@ def checks(found: Sequence[Check]) -> Table:
     return table
 
 
-def comparison(compared: Sequence[Compared]) -> Table:
-    """One table for all, a section per task."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("task and model", no_wrap=True)
-    for name in (
-        "size",
-        "validity",
-        "diversity",
-        "coverage",
-        "order\nscore\n(AUC)",
-        "recall at\nprecision\n≥ 0.8",
-        "diversity at\nvalidity\n≥ 0.9",
-        "at most\n(ceiling)",
-        "missing:\norder",
-        "missing:\nshape",
-    ):
-        table.add_column(name, justify="right")
+def comparison(compared: Sequence[Compared]) -> Iterator[RenderableType]:
+    """One table for all, a section per task, and what was compared."""
+    names = {
+        "validity": "validity",
+        "diversity": "diversity",
+        "coverage": "coverage",
+        "order score\n(AUC)": "order_score",
+        "recall at\nprecision ≥ 0.8": "recall_at_precision_0.8",
+        "diversity at\nvalidity ≥ 0.9": "cutoff_diversity_at_0.9",
+        "at most\n(ceiling)": "diversity_ceiling_at_0.9",
+        "missing:\norder": "blame_order",
+        "missing:\nshape": "blame_shape",
+    }
+    rows: list[list[str]] = []
     task = None
     for each in compared:
         row = each.row()
         if row["task"] != task:
             task = row["task"]
-            table.add_section()
-            table.add_row(Text(str(task), style="bold"))
-        numbers = (
-            "validity",
-            "diversity",
-            "coverage",
-            "order_score",
-            "recall_at_precision_0.8",
-            "cutoff_diversity_at_0.9",
-            "diversity_ceiling_at_0.9",
-            "blame_order",
-            "blame_shape",
-        )
+            rows.append([str(task)])
         size = f"{row['parameters'] / 1e6:,.0f}M" if row["parameters"] else "–"
-        table.add_row(f"  {each.name}", size, *(number(row[name]) for name in numbers))
-    return table
+        rows.append([f"  {each.name}", size, *(number(row[name]) for name in names.values())])
+    yield Ledger(["task and model", "size", *names], rows)
+    samples = {each.explanation.samples for each in compared}
+    counted = f"{samples.pop():,} samples" if len(samples) == 1 else "as many samples as there are answers"
+    rules = sorted({each.explanation.rule for each in compared})
+    yield f"each model's default rule: {'; '.join(rules)}"
+    yield f"coverage and what is missing in {counted}; diversity at validity ≥ 0.9 of the cutoffs tried"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from breadth.adaptive import best_cutoffs
+from breadth.adaptive import BestCutoffs
 from breadth.comparison import Compared
 from breadth.explanation import Explanation
 from breadth.measures.logit_fit import fit_logits
@@ -20,9 +20,6 @@ from breadth.report.saver import Saver, stacked
 from breadth.study import Unit
 
 __all__ = ["draw_comparison", "draw_explanation"]
-
-MOST_SEQUENCES = 20_000
-"""Beyond, the exact frontier is not drawn: it is quadratic in the sequences."""
 
 STEPS_DRAWN = 6
 """Steps of the answer whose local frontiers are drawn; the data hold all."""
@@ -53,8 +50,7 @@ def draw_explanation(unit: Unit, explanation: Explanation, folder: Path) -> list
         _waterfall(explanation, save)
         own = Saver(folder, f"{model} on {task}")
         _local_frontiers(explanation, own)
-        if len(unit.probe.trie.leaves) <= MOST_SEQUENCES:
-            _cutoff_frontier(unit, own)
+        _cutoff_frontier(unit, explanation.cutoffs, own)
         _logit_fit(unit, own)
         return [*save.files, *own.files]
 
@@ -169,10 +165,8 @@ def _local_frontiers(facts: Explanation, save: Saver) -> None:
     save("local-frontiers", figure, stacked(parts), "Order at every step: what a cutoff keeps", note)
 
 
-def _cutoff_frontier(unit: Unit, save: Saver) -> None:
-    trie = unit.probe.trie
-    best = best_cutoffs(trie, unit.probe.blocks)
-    rules = [row for row in unit.scores if row.is_cutoff and not row.is_oracle]
+def _cutoff_frontier(unit: Unit, best: BestCutoffs, save: Saver) -> None:
+    rules = [row for row in unit.scores if row.is_cutoff]
     oracle = [row for row in unit.scores if row.family == "oracle_size"][:1]
     columns = {
         "kind": np.array(

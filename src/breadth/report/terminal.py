@@ -102,11 +102,13 @@ class Terminal:
         for part in account(probe, explanation):
             self.out.print(part, soft_wrap=isinstance(part, str))
 
-    def cutoffs(self, unit: Unit, best: BestCutoffs, count: NDArray[np.int64], at_most: int) -> None:
+    def cutoffs(
+        self, unit: Unit, best: BestCutoffs, count: NDArray[np.int64], asked: str, at_most: int
+    ) -> None:
         """The best adaptive cutoffs at one point of their frontier."""
         from breadth.report.account import cutoffs
 
-        self.out.print(Text(f"{unit.model} on {unit.task}", style="bold"))
+        self.out.print(Text(f"{unit.model} on {unit.task}: {asked}", style="bold"), soft_wrap=True)
         for part in cutoffs(unit.probe, best, count, at_most):
             self.out.print(part, soft_wrap=isinstance(part, str))
 
@@ -121,7 +123,8 @@ class Terminal:
         """Models side by side."""
         from breadth.report.account import comparison
 
-        self.out.print(comparison(compared))
+        for part in comparison(compared):
+            self.out.print(part, soft_wrap=isinstance(part, str))
 
     def tables(self, units: Sequence[Unit], *, rules_given: bool) -> None:
         """The first table, and each unit's sentence; with rules named by the user, those rules' rows."""
