@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import explain, grid, logit_fit, model_pass, scale, start
+from bench import explain, grid, logit_fit, model_pass, page, scale, start
 from bench.timing import Row, machine
 
 BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
@@ -17,6 +17,7 @@ BENCHMARKS: dict[str, Callable[[], list[Row]]] = {
     "scale": scale.run,
     "explain": explain.run,
     "logit_fit": logit_fit.run,
+    "page": page.run,
 }
 
 

@@ -22,14 +22,27 @@ export function about(unit: Unit): HTMLElement {
       { class: "provenance" },
       Object.entries(unit.facts.provenance).map(([name, value]) => [
         h("dt", {}, name.replaceAll("_", " ")),
-        h(
-          "dd",
-          {},
-          h("code", {}, visible(typeof value === "string" ? value : JSON.stringify(value))),
-        ),
+        h("dd", {}, h("code", {}, told(value))),
       ]),
     ),
   );
+}
+
+/** A value of the provenance in words; the lines of a prompt stay lines. */
+function told(value: unknown): string {
+  if (typeof value === "object" && value !== null) {
+    const parts = Object.entries(value).map(([name, each]) =>
+      Array.isArray(value) ? told(each) : `${name}: ${told(each)}`,
+    );
+    return parts.join("; ") || "(none)";
+  }
+  const text = String(value);
+  return text === ""
+    ? "(nothing)"
+    : text
+        .split("\n")
+        .map((line) => visible(line))
+        .join("⏎\n");
 }
 
 export function copyAs(state: State): HTMLElement {

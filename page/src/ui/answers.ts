@@ -47,7 +47,7 @@ export function answersView(
       found.length > LISTED && ` The first ${LISTED} of ${count(found.length)} are listed.`,
     );
     const total = measures.validity(outcome.answerLogp);
-    replace(shown, table(unit, outcome, found.slice(0, LISTED), total, seen));
+    replace(shown, table(unit, outcome, found.slice(0, LISTED), total, samples, seen));
   };
   search.addEventListener("input", () => list());
   unseen.addEventListener("change", () => list());
@@ -82,6 +82,7 @@ function table(
   outcome: Outcome,
   answers: readonly number[],
   validity: number,
+  samples: number,
   seen: (answer: number) => number,
 ): HTMLElement {
   const largest = Math.max(
@@ -97,8 +98,8 @@ function table(
       h(
         "tr",
         {},
-        ["answer", "probability", "over its fair share", "seen in n", ""].map((name) =>
-          h("th", { scope: "col" }, name),
+        ["answer", "probability", "over its fair share", `seen in ${count(samples)}`, ""].map(
+          (name) => h("th", { scope: "col" }, name),
         ),
       ),
     ),
@@ -179,7 +180,9 @@ function curve(unit: Unit, outcome: Outcome, order: readonly number[]): HTMLElem
       ),
     );
   }
-  return figure("answers", "Dotted: an ideal sampler, 1/|V| each.", chart.svg, () => ({
+  const never = n - positive.length;
+  const said = never ? ` ${count(never)} answers are never given under this rule.` : "";
+  return figure("answers", `Dotted: an ideal sampler, 1/|V| each.${said}`, chart.svg, () => ({
     answer: order.map((answer) => unit.answers[answer]),
     probability: q,
   }));

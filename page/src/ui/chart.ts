@@ -24,7 +24,7 @@ export function chartWidth(): number {
   return NARROW.matches ? 370 : 640;
 }
 
-const MARGIN = { top: 10, right: 14, bottom: 42, left: 56 };
+const MARGIN = { top: 10, right: 24, bottom: 42, left: 56 };
 
 /** A chart to draw into: `x` and `y` map data to pixels. */
 export class Chart {
@@ -148,7 +148,7 @@ const SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 
 function shown(axis: Axis, value: number): string {
   if (axis.format) return axis.format(value);
-  if (!axis.log) return String(Number(value.toPrecision(6)));
+  if (!axis.log) return Number(value.toPrecision(6)).toLocaleString("en");
   const exponent = Math.round(Math.log10(value));
   if (value >= 1 && value < 1e6) return value.toLocaleString("en");
   if (value >= 0.001 && value < 1) return String(Number(value.toPrecision(3)));

@@ -83,6 +83,7 @@ export function controls(state: State): HTMLElement {
     } catch (error) {
       if (!(error instanceof RuleError)) throw error;
       replace(problem, error.message);
+      reset();
     }
   }
 
@@ -117,19 +118,26 @@ export function controls(state: State): HTMLElement {
     [...inputs.values()].map(({ element }) => element),
   );
 
-  function follow(): void {
+  /** The controls that hold no text, as the rule has them. */
+  function reset(): void {
     const { rule } = state.now;
     parts = rule.steps.map((step) => {
       const [name, value] = String(step).split("=");
       return { name, value };
     });
+    engine.value = rule.engine ?? "";
+    oracle.value = rule.oracle ?? "";
+  }
+
+  function follow(): void {
+    const { rule } = state.now;
+    reset();
+    replace(problem);
     for (const [name, input] of inputs) {
       const at = parts.findIndex((part) => part.name === name);
       input.follow(at < 0 ? undefined : parts[at].value, at, parts.length, Boolean(rule.engine));
     }
-    engine.value = rule.engine ?? "";
-    oracle.value = rule.oracle ?? "";
-    if (document.activeElement !== text) text.value = String(rule);
+    text.value = String(rule);
     text.title = String(rule);
   }
 
@@ -199,7 +207,7 @@ function row(
   function follow(value: string | undefined, at: number, of: number, fixed: boolean): void {
     on.checked = value !== undefined;
     element.classList.toggle("off", value === undefined);
-    if (document.activeElement !== exact) exact.value = value ?? "";
+    exact.value = value ?? "";
     if (value !== undefined) range.value = String(toPlace(Math.max(Number(value), low)));
     place.textContent = value === undefined ? "" : `${at + 1}.`;
     earlier.disabled = value === undefined || at === 0 || fixed;

@@ -84,6 +84,10 @@ export function frontier(state: State, unit: Unit): { element: HTMLElement; foll
     if (aimed) state.change({ rule: parseRule(aimed.rule, aimed.engine ?? undefined) });
   };
   chart.svg.addEventListener("pointermove", (event) => point(nearest(chart, all, event)));
+  // A finger does not hover: what it touches is named first.
+  chart.svg.addEventListener("pointerdown", (event) => {
+    if (event.pointerType !== "mouse") point(nearest(chart, all, event));
+  });
   chart.svg.addEventListener("click", take);
   chart.svg.setAttribute("tabindex", "0");
   chart.svg.addEventListener("keydown", (event) => {

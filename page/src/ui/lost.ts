@@ -188,7 +188,7 @@ function depths(unit: Unit, losses: Attribution): HTMLElement {
     { label: "Lost (nats)", domain: [0, 1.08 * most] },
     "Validity and diversity lost at each step",
   );
-  const width = Math.min(26, 400 / deepest / 2.4);
+  const width = Math.min(26, (chart.x(2) - chart.x(1)) / 2.4);
   const bar = (step: number, value: number, side: number, name: string) =>
     s("rect", {
       x: chart.x(step + 1) + (side < 0 ? -width - 1 : 1),

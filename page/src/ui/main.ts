@@ -13,7 +13,7 @@ import { sampling } from "./sampling.ts";
 import { State } from "./state.ts";
 import { stepView } from "./step.ts";
 import { summary } from "./summary.ts";
-import { count } from "./words.ts";
+import { count, visible } from "./words.ts";
 
 /** A view that keeps its elements, and is told when the rule changes. */
 interface Lasting {
@@ -160,7 +160,7 @@ class Later {
 }
 
 function name(unit: Unit): string {
-  return `${unit.model} on ${unit.task}`;
+  return visible(`${unit.model} on ${unit.task}`);
 }
 
 /** Which run is shown, which beside it, and how many samples are counted. */

@@ -3,7 +3,7 @@
 import type { Unit } from "../heart/index.ts";
 import { h } from "./dom.ts";
 import type { State } from "./state.ts";
-import { count, number } from "./words.ts";
+import { count, number, visible } from "./words.ts";
 
 /** Validities at which the best rule is told. */
 const FLOORS = ["0.95", "0.8"];
@@ -47,7 +47,7 @@ export function overview(state: State): HTMLElement {
           return h(
             "tr",
             isShown ? { "aria-current": "true" } : {},
-            h("td", {}, unit.model),
+            h("td", {}, visible(unit.model)),
             h(
               "td",
               {},

@@ -9,10 +9,8 @@ import { count, number } from "./words.ts";
 
 export function sampling(state: State, unit: Unit): HTMLElement {
   const n = unit.answers.length;
-  const most = 10 ** Math.ceil(Math.log10(Math.max(100 * n, 1000)));
-  const counts = Array.from({ length: 49 }, (_, index) => most ** (index / 48));
+  const { most, counts, ideal, byDefault } = fixed(state, unit);
   const current = state.outcome(unit);
-  const known = state.default(unit);
   const chart = new Chart(
     chartWidth(),
     300,
@@ -20,11 +18,7 @@ export function sampling(state: State, unit: Unit): HTMLElement {
     { label: "Expected distinct valid answers", domain: [0, 1.04 * n] },
     "Expected distinct valid answers against the number of samples",
   );
-  const along = (of: (samples: number) => number) =>
-    counts.map((each) => [each, of(each)] as const);
-  const ideal = along((each) => measures.idealDistinct(n, each));
-  const byDefault = along((each) => known.distinct(each));
-  const byRule = along((each) => current.distinct(each));
+  const byRule = counts.map((each) => [each, current.distinct(each)] as const);
   chart.path(ideal, { class: "ideal" });
   chart.path(byDefault, { class: "by-default" });
   chart.path(byRule, { class: "by-rule" });
@@ -76,4 +70,33 @@ export function sampling(state: State, unit: Unit): HTMLElement {
       ` different valid answers; ideally ${number(measures.idealDistinct(n, samples), 1)}.`,
     ),
   );
+}
+
+type Curve = readonly (readonly [number, number])[];
+
+/** What does not change with the rule. */
+interface Fixed {
+  readonly most: number;
+  readonly counts: readonly number[];
+  readonly ideal: Curve;
+  readonly byDefault: Curve;
+}
+
+const known = new WeakMap<Unit, Fixed>();
+
+function fixed(state: State, unit: Unit): Fixed {
+  const found = known.get(unit);
+  if (found) return found;
+  const n = unit.answers.length;
+  const most = 10 ** Math.ceil(Math.log10(Math.max(100 * n, 1000)));
+  const counts = Array.from({ length: 49 }, (_, index) => most ** (index / 48));
+  const byDefault = state.default(unit);
+  const made = {
+    most,
+    counts,
+    ideal: counts.map((each) => [each, measures.idealDistinct(n, each)] as const),
+    byDefault: counts.map((each) => [each, byDefault.distinct(each)] as const),
+  };
+  known.set(unit, made);
+  return made;
 }

@@ -6,7 +6,7 @@ import { type Outcome, type Place, type StepView, stepAt, type Unit } from "../h
 import { Chart, chartWidth, figure } from "./chart.ts";
 import { h, s } from "./dom.ts";
 import type { State } from "./state.ts";
-import { count, number, percent, prefix, token } from "./words.ts";
+import { count, number, percent, prefix, token, visible } from "./words.ts";
 
 const SHAPES = { valid: symbolCircle, rare: symbolDiamond, invalid: symbolTimes };
 
@@ -60,7 +60,7 @@ function breadcrumbs(state: State, unit: Unit, node: number): HTMLElement {
     path.map((each, index) => {
       const label = each === 0 ? "start" : token(unit.tokenText(unit.trie.token[each]));
       return index === path.length - 1
-        ? h("strong", { "aria-current": "step" }, label)
+        ? h("strong", { "aria-current": "step", tabindex: -1 }, label)
         : h("button", { type: "button", onclick: () => state.go(unit, each) }, label);
     }),
   );
@@ -154,7 +154,9 @@ function ranking(outcome: Outcome, unit: Unit, step: StepView): SVGSVGElement {
     drawn.map((place) => {
       const element = mark(place.status, chart.x(place.rank), chart.y(place.before));
       element.classList.toggle("dropped", place.kept === 0);
-      element.append(s("title", {}, `${unit.tokenText(place.token)} · rank ${place.rank}`));
+      element.append(
+        s("title", {}, `${visible(unit.tokenText(place.token))} · rank ${place.rank}`),
+      );
       return element;
     }),
   );
@@ -225,7 +227,7 @@ function next(state: State, unit: Unit, place: Place): HTMLElement {
       "span",
       {},
       label,
-      h("small", {}, ` = ${unit.answers[unit.trie.answer[place.child]]}`),
+      h("small", {}, ` = ${visible(unit.answers[unit.trie.answer[place.child]])}`),
     );
   }
   return h(

@@ -4,7 +4,7 @@ import type { Outcome, Unit } from "../heart/index.ts";
 import { measures, SHARES } from "../heart/index.ts";
 import { type Child, h } from "./dom.ts";
 import type { State } from "./state.ts";
-import { count, number } from "./words.ts";
+import { count, number, visible } from "./words.ts";
 
 /** One run's sentence and table. */
 export function summary(state: State, unit: Unit): HTMLElement {
@@ -28,7 +28,7 @@ export function summary(state: State, unit: Unit): HTMLElement {
   return h(
     "article",
     {},
-    diagnosis.sentence && h("p", { class: "sentence" }, diagnosis.sentence),
+    diagnosis.sentence && h("p", { class: "sentence" }, visible(diagnosis.sentence)),
     warnings(unit, current),
     h(
       "div",

@@ -41,7 +41,7 @@ export function visible(text: string, spaces = false): string {
 
 /** A token on the page: by itself, whatever its script's direction. */
 export function token(text: string): HTMLElement {
-  return h("bdi", { class: "token" }, text === "⏹" ? "⏹ end" : visible(text, true));
+  return h("bdi", { class: "token" }, text === "⏹" ? "end of answer" : visible(text, true));
 }
 
 /** The answer so far at a prefix. */

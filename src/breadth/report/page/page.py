@@ -22,7 +22,7 @@ def page(units: Sequence[Unit]) -> str:
     """The page of some runs, as HTML; equal runs give equal pages."""
     template = files("breadth.report.page").joinpath("page.html").read_text(encoding="utf-8")
     names = sorted({unit.model for unit in units})
-    title = f"breadth: {', '.join(names)}"
+    title = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in f"breadth: {', '.join(names)}")
     # The data are base64; all other text reaches the page through them.
     return template.replace("{{title}}", html.escape(title), 1).replace(
         "{{data}}", payload(units).decode("ascii"), 1
