@@ -386,7 +386,11 @@ def cutoffs(
 
 @app.command()
 @_one_line_errors
-def theory(run: RunFolder, json_output: Json = False) -> None:
+def theory(
+    run: RunFolder,
+    json_output: Json = False,
+    figures: Annotated[bool, typer.Option(help="Draw the bounds over the temperatures into RUN.")] = True,
+) -> None:
     """Check the paper's theorems on a run.
 
     What holds, by what margin, and which assumptions are not met.
@@ -408,6 +412,10 @@ def theory(run: RunFolder, json_output: Json = False) -> None:
         rows += [{"model": unit.model, "task": unit.task, **plain(asdict(check))} for check in found]
         if not json_output:
             terminal.checks(unit, found)
+        if figures and unit.folder:
+            from breadth.report.bounds import draw_theory
+
+            draw_theory(unit, unit.folder / "figures")
     if json_output:
         terminal.document(checks=rows)
     if any(row["verdict"] == "violated" for row in rows):
