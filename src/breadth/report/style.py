@@ -27,10 +27,8 @@ __all__ = [
     "MUTED",
     "ORACLES",
     "RARE",
-    "SHAPE",
     "VALID",
     "WIDTH",
-    "Area",
     "Look",
     "context",
     "count",
@@ -57,7 +55,6 @@ VALID = "#0072b2"
 RARE = "#7cc0e8"
 INVALID = "#d55e00"
 INVALID_AREA = "#f6d3bd"  # under a hatch in INVALID
-SHAPE = "#7b3f98"
 
 _RC = {
     "font.family": FONT,
@@ -107,20 +104,6 @@ class Look:
     def options(self) -> dict[str, Any]:
         """As `Axes.plot` takes them."""
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
-
-
-@dataclass(frozen=True)
-class Area:
-    """A filled bar or band; the hatch tells it from others where colours fail."""
-
-    face: str
-    edge: str = "white"
-    hatch: str = ""
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """As `Axes.barh` takes them."""
-        return {"facecolor": self.face, "edgecolor": self.edge, "hatch": self.hatch, "linewidth": 0.6}
 
 
 _LOOKS = (

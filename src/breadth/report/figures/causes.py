@@ -1,228 +1,263 @@
-"""Why the diversity is missing: what could be won back, what is to blame, and at which step it is lost.
+"""From arrays to Axes, of explanations: every function draws one picture and computes nothing.
 
 Columns come as everywhere in `figures`.
 """
 
 from __future__ import annotations
 
-import textwrap
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
 
 from breadth.report import style
-from breadth.report.figures.common import HALO, Bools, Floats, Strings, unique
 
-__all__ = ["blame", "ladder", "ladders", "waterfall"]
+__all__ = ["blame", "cutoff_frontier", "ladder", "local_frontier", "logit_fit", "sizes", "waterfall"]
 
-COVERED = style.Area(style.VALID)
-GAPS = {
-    "tuning": style.Area(style.RARE, hatch=".."),
-    "reshaping": style.Area(style.SHAPE),
-    "order": style.Area(style.INVALID_AREA, style.INVALID, "////"),
-}
-"""What lies between two rungs has its looks; so have causes and losses that only its remedy would cure."""
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Strings = NDArray[np.str_]
 
-CAUSES = {
-    "top": GAPS["order"],
-    "within": style.Area(style.INVALID_AREA, style.INVALID, "...."),
-    "shape": GAPS["reshaping"],
-}
-LOSSES = {"validity": GAPS["order"], "diversity": GAPS["reshaping"]}
+_HALO = [withStroke(linewidth=3, foreground="white")]
 
-BELOW = "#e3e8ed"
-"""Of a rung's bar, what the rung below it reaches too."""
+LOSSES = {"validity": style.INVALID, "diversity": "#7b3f98"}
+HATCHES = {"validity": "", "diversity": "///"}
 
 
-def _rows(ax: Axes, labels: Strings, air: float = 0.6) -> None:
-    """Named rows, the first on top."""
-    ax.set(ylim=(len(labels) - 1 + air, -air), yticks=np.arange(len(labels)))
-    ax.set_yticklabels(labels.tolist())
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="y", visible=False)
-
-
-def _beside(ax: Axes, row: float, text: str, inches: float = 0.12, weight: str = "normal") -> None:
-    """A text to the right of the Axes."""
-    ax.annotate(
-        text,
-        (1, row),
-        xycoords=("axes fraction", "data"),
-        xytext=(72 * inches, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=9,
-        fontweight=weight,
-    )
-
-
-def ladder(ax: Axes, *, rung: Strings, start: Floats, coverage: Floats, gap: Strings, unknown: str) -> None:
-    """What could be won back: coverage of the ideal, of the best sampler, of the best rule, and of the rule.
+def ladder(ax: Axes, *, rung: Strings, coverage: Floats, gap: Strings) -> None:
+    """What could be won back: coverage of the rule, the best rule, the best sampler and the ideal one.
 
     Args:
-        ax: a wide Axes; rungs are written to its left, gaps to its right.
-        rung: what each of the four is, from the ideal down to the rule.
-        start: coverage of the rung below; NaN where the gap is not known.
+        ax: a wide Axes; rungs are written to its left.
+        rung: what each rung is, bottom to top.
         coverage: 0 … 1, NaN where it is not known.
-        gap: what leads to the rung from the one below.
-        unknown: why a coverage is not known.
+        gap: what leads from the rung below to this one; empty for the first.
     """
-    ax.barh(np.arange(len(rung)), coverage, height=0.6, color=BELOW)
-    areas = [*reversed(GAPS.values()), COVERED]
-    for row, (low, high, text, area) in enumerate(
-        zip(start.tolist(), coverage.tolist(), gap.tolist(), areas, strict=True)
-    ):
-        ax.barh(row, high - low, left=low, height=0.6, **area.options)
-        _beside(ax, row, text)
-        if np.isnan(high):
-            ax.text(0.01, row, textwrap.fill(unknown, 48), va="center", fontsize=8.5, color=style.MUTED)
+    places = np.arange(len(rung), dtype=np.float64)
+    below = np.concatenate([[0.0], coverage[:-1]])
+    known = ~np.isnan(coverage)
+    won = known & ~np.isnan(below)
+    ax.barh(places[known], coverage[known], color="#dfe6ec", height=0.62)
+    ax.barh(places[won], (coverage - below)[won], left=below[won], color=style.VALID, height=0.62)
+    for place, value, words in zip(places.tolist(), coverage.tolist(), gap.tolist(), strict=True):
+        if np.isnan(value):
+            ax.text(0.01, place, "not known", va="center", color=style.MUTED)
             continue
-        inside = high > 0.88
-        ax.annotate(
-            f"{high:.3f}",
-            (high, row),
-            xytext=(-5 if inside else 5, 0),
-            textcoords="offset points",
-            ha="right" if inside else "left",
+        beside = value < 0.9
+        ax.text(
+            value + (0.012 if beside else -0.012),
+            place,
+            f"{value:.3f}",
+            ha="left" if beside else "right",
             va="center",
+            color=style.INK if beside else "white",
             fontweight="bold",
-            path_effects=HALO,
         )
-    _rows(ax, rung)
-    ax.set(xlim=(0, 1))
-    ax.set_xlabel("Coverage: different valid answers, as a share of an ideal sampler’s  (better →)")
+        # What was won stands where there is room: to the right of a short bar, else inside it.
+        if words and value < 0.6:
+            ax.text(value + 0.11, place, words, va="center")
+        elif words:
+            ax.text(0.02, place, words, va="center")
+    ax.set(xlim=(0, 1.02), ylim=(-0.6, len(rung) - 0.4), yticks=places)
+    ax.set_yticklabels(rung.tolist())
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("Coverage: distinct valid answers found, as a share of an ideal sampler’s  (better →)")
 
 
-def blame(ax: Axes, *, cause: Strings, share: Floats, words: Strings) -> None:
+def blame(ax: Axes, *, cause: Strings, share: Floats) -> None:
     """The split of the coverage that is missing.
 
     Args:
         ax: a wide Axes.
         cause: `top`, `within` and `shape`.
         share: of the coverage; a negative one makes up for another.
-        words: what is said of each, to the right.
     """
-    names = {
-        "top": "order: invalid tokens\nstand above valid ones",
+    colours = {"top": style.INVALID, "within": "#e9a15f", "shape": LOSSES["diversity"]}
+    words = {
+        "top": "order: invalid\nabove valid",
         "within": "order: valid tokens\nin another order",
         "shape": "shape: mass piled\non a few",
     }
-    for row, (name, value, text) in enumerate(
-        zip(cause.tolist(), share.tolist(), words.tolist(), strict=True)
-    ):
-        ax.barh(row, value, height=0.6, **CAUSES[name].options)
-        _beside(ax, row, text)
-    ax.axvline(0, color=style.MUTED, linewidth=0.8)
-    _rows(ax, np.array([names[name] for name in cause.tolist()]))
-    span = max(share.max(initial=0.0) - share.min(initial=0.0), 1e-9)
-    ax.set_xlim(min(share.min(initial=0.0), 0.0), max(share.max(initial=0.0), 0.02 * span) + 0.04 * span)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel("Coverage that is missing because of it")
-
-
-def waterfall(ax: Axes, *, step: Strings, start: Floats, end: Floats, words: Strings, kind: str) -> None:
-    """A total loss, from nothing down to it step by step.
-
-    Args:
-        ax: one row for each step, the first on top, the total below.
-        step: what each row is.
-        start: nats lost before the step.
-        end: nats lost with it; of the last row, the total.
-        words: what is written beside each row.
-        kind: `validity` or `diversity`.
-    """
-    rows = np.arange(len(step))
-    ax.barh(rows[:-1], (end - start)[:-1], left=start[:-1], height=0.62, **LOSSES[kind].options)
-    ax.barh(rows[-1], end[-1], height=0.62, color=style.INK)
-    for row in rows[:-1]:
-        ax.plot([end[row]] * 2, [row - 0.31, row + 1.31], color=style.MUTED, linewidth=0.8)
-    for row, low, high, text in zip(rows.tolist(), start.tolist(), end.tolist(), words.tolist(), strict=True):
-        if not np.isnan(high):
-            ax.annotate(
-                text,
-                (max(low, high), row),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize=8.5,
-                path_effects=HALO,
-                zorder=5,
-            )
-    if np.isnan(end).all():
-        ax.text(
-            0.5,
-            0.5,
-            "No answer is ever valid\nunder this rule",
-            transform=ax.transAxes,
-            ha="center",
-            va="center",
-            color=style.MUTED,
-        )
-    _rows(ax, step)
-    ax.set_xlim(0, max(float(np.nan_to_num(end).max()), 1e-3) * 1.42)
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xlabel(f"Nats of log-{kind} lost so far  (← better)")
-    ax.set_title(f"Log-{kind}", loc="left", fontsize=10, fontweight="bold", color=style.INK)
-
-
-def ladders(
-    ax: Axes,
-    *,
-    task: Strings,
-    model: Strings,
-    rule: Floats,
-    best: Floats,
-    ceiling: Floats,
-    tuning: Floats,
-    reshaping: Floats,
-    order: Floats,
-    applies: Bools,
-) -> None:
-    """A small ladder for every model on every task.
-
-    Args:
-        ax: models are written to its left, gaps to its right.
-        task: rows of a task are together.
-        model: one row each.
-        rule: coverage of the rule, 0 … 1.
-        best: of the best rule tried.
-        ceiling: of any sampler on the model's ranking; NaN where it is not known.
-        tuning: ln of what leads from the rule to the best rule; NaN where it is not known.
-        reshaping: ln of what leads on to the ceiling.
-        order: ln of what leads on to 1.
-        applies: whether the rule's ladder is one; else only its coverage is drawn.
-    """
-    tasks = unique(task)
-    # A task's heading takes a row above its models.
-    place = np.arange(len(task)) + 1 + np.array([tasks.index(name) for name in task.tolist()])
-    rungs = (np.zeros(len(task)), rule, best, ceiling, np.ones(len(task)))
-    parts = {"this rule": COVERED, **GAPS}
-    for (name, area), low, high in zip(parts.items(), rungs, rungs[1:], strict=False):
-        shown = applies if name in GAPS else np.ones(len(task), dtype=np.bool_)
-        ax.barh(place[shown], (high - low)[shown], left=low[shown], height=0.62, label=name, **area.options)
-    for row, value in zip(place.tolist(), rule.tolist(), strict=True):
-        inside = value > 0.12
+    places = np.arange(len(cause))[::-1]
+    ax.barh(places, share, color=[colours[name] for name in cause.tolist()], height=0.62)
+    span = max(share.max(initial=0.0), 1e-9) - min(share.min(initial=0.0), 0.0)
+    for place, value in zip(places, share, strict=True):
         ax.annotate(
-            f"{value:.2f}",
-            (value if inside else 0, row),
-            xytext=(-5 if inside else 4, 0),
+            f"{value:.3f}".replace("-", "−"),
+            (max(value, 0.0), place),
+            xytext=(4, 0),
             textcoords="offset points",
-            ha="right" if inside else "left",
             va="center",
-            fontsize=8.5,
-            color="white" if inside else style.INK,
-            path_effects=[] if inside else HALO,
         )
-    for column, (name, gains) in enumerate(zip(GAPS, (tuning, reshaping, order), strict=True)):
-        _beside(ax, -0.1, name, 0.15 + 0.8 * column, "bold")
-        for row, gain in zip(place.tolist(), gains.tolist(), strict=True):
-            _beside(ax, row, "–" if np.isnan(gain) else f"{gain:.2f}", 0.15 + 0.8 * column)
-    headings = [int(place[task == name][0]) - 1 for name in tasks]
-    ax.set(xlim=(0, 1), ylim=(place[-1] + 0.6, -0.6), yticks=[*place, *headings])
-    ax.set_yticklabels([*model.tolist(), *tasks])
-    for label in ax.get_yticklabels()[len(place) :]:
-        label.set_fontweight("bold")
-    ax.tick_params(axis="y", length=0)
+    ax.axvline(0, color=style.MUTED, linewidth=0.8)
+    ax.set(yticks=places, xlim=(min(share.min(), 0.0) - 0.06 * span, max(share.max(), 0.0) + 0.2 * span))
+    ax.set_yticklabels([words[name] for name in cause.tolist()])
     ax.grid(axis="y", visible=False)
-    ax.set_xlabel("Coverage: different valid answers, as a share of an ideal sampler’s  (better →)")
+    ax.set_xlabel("Missing coverage that each is to blame for")
+
+
+def waterfall(ax: Axes, *, step: Ints, lost: Floats, kind: str, unit: str) -> None:
+    """A total loss, step by step from nothing down to it.
+
+    Args:
+        ax: its title names what is lost.
+        step: 1, 2, …
+        lost: nats at each step, ≥ 0.
+        kind: `validity` or `diversity`.
+        unit: what the total is called.
+    """
+    after = -np.cumsum(lost)
+    before = after + lost
+    ax.bar(step, -lost, bottom=before, color=LOSSES[kind], width=0.62, hatch=HATCHES[kind], edgecolor="white")
+    for place in range(len(step) - 1):
+        ax.plot(
+            [step[place] - 0.31, step[place + 1] + 0.31], [after[place]] * 2, color=style.MUTED, linewidth=0.8
+        )
+    total = after[-1]
+    ax.bar(step[-1] + 1, total, color=style.FAINT, width=0.62)
+    for place, value, foot in zip([*step, step[-1] + 1], [*lost, -total], [*after, total], strict=True):
+        ax.annotate(
+            f"−{value:.3f}" if value >= 5e-4 else "0",
+            (place, foot),
+            xytext=(0, -4),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=8.5,
+            path_effects=_HALO,
+        )
+    ax.set(xticks=[*step, step[-1] + 1], ylim=(1.16 * min(total, -1e-3), 0.0))
+    ax.set_xticklabels([*map(str, step.tolist()), "all"])
+    ax.set_xlabel("Step of the answer (1: its first token)")
+    ax.set_ylabel(f"{unit} (nats)")
+    ax.set_title(f"Log-{kind} lost", loc="left", fontsize=10, color=style.INK)
+    ax.grid(axis="x", visible=False)
+
+
+def local_frontier(ax: Axes, *, recall: Floats, mean: Floats, best: Floats, worst: Floats) -> None:
+    """Local precision against recall at the prefixes of one step [Fig. 2, 3].
+
+    Args:
+        ax: a small Axes.
+        recall: 0 … 1, ascending.
+        mean: largest precision at this recall or more, the mean over prefixes.
+        best: of the prefix with the largest area.
+        worst: of the one with the smallest.
+    """
+    ax.fill_between(recall, worst, best, color=style.VALID, alpha=0.12, linewidth=0, step="pre")
+    for column, line, width, colour in (
+        (best, ":", 1.3, style.VALID),
+        (worst, "--", 1.3, style.INVALID),
+        (mean, "-", 2.0, style.INK),
+    ):
+        ax.step(recall, column, where="pre", linestyle=line, linewidth=width, color=colour)
+    ticks = [0, 0.5, 1]
+    ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), xticks=ticks, yticks=ticks)
+
+
+def logit_fit(
+    ax: Axes, *, rank: Ints, logit: Floats, fitted: Floats, valid: Bools, head_end: int, log: bool
+) -> None:
+    """Sorted logits and the curve fitted to them, over some ranks [Fig. 13 to 15].
+
+    Args:
+        ax: one zoom.
+        rank: ascending.
+        logit: of the token at each rank.
+        fitted: a line up to `head_end`, a logarithm beyond.
+        valid: whether the token is valid.
+        head_end: c, the last rank of the line.
+        log: whether ranks are on a logarithmic axis.
+    """
+    ax.plot(rank, logit, color=style.FAINT, linewidth=3.2, solid_capstyle="round")
+    head = rank <= head_end
+    ax.plot(rank[head], fitted[head], color=style.INVALID, linewidth=1.6)
+    ax.plot(rank[~head], fitted[~head], color=style.INK, linewidth=1.4, linestyle="--")
+    ax.plot(rank[valid], logit[valid], linestyle="none", marker="o", markersize=4.5, color=style.VALID)
+    if rank.min() <= head_end <= rank.max():
+        ax.axvline(head_end, color=style.MUTED, linewidth=0.9, linestyle=":")
+    if log:
+        style.count_axis(ax, "x")
+    ax.set_xlabel("Rank (log scale)" if log else "Rank")
+
+
+def cutoff_frontier(ax: Axes, *, kind: Strings, recall: Floats, precision: Floats) -> None:
+    """The best precision that adaptive cutoffs reach at every recall, and the rules tried below it.
+
+    Args:
+        ax: the plane.
+        kind: `frontier` in the order of recall, `rule` and `oracle_size`.
+        recall: share of the sequences that survive.
+        precision: probability of a valid answer when every step samples uniformly.
+    """
+    best, rule, oracle = (kind == name for name in ("frontier", "rule", "oracle_size"))
+    ax.fill_between(recall[best], 0, precision[best], color=style.VALID, alpha=0.1, linewidth=0, step="pre")
+    ax.step(
+        recall[best],
+        precision[best],
+        where="pre",
+        color=style.VALID,
+        linewidth=2,
+        label="a cutoff of its own\nat every prefix:\nthe exact best",
+    )
+    ax.plot(
+        recall[rule],
+        precision[rule],
+        linestyle="none",
+        marker="o",
+        markersize=4,
+        color=style.INVALID,
+        alpha=0.55,
+        label="cutoff rules tried",
+    )
+    ax.plot(
+        recall[oracle],
+        precision[oracle],
+        **style.ORACLES["oracle_size"].options,
+        markerfacecolor="white",
+        markersize=8,
+        label="oracle size",
+    )
+    ticks = np.arange(0, 1.1, 0.2)
+    ax.set(xlim=(-0.02, 1.03), ylim=(-0.02, 1.03), xticks=ticks, yticks=ticks)
+    ax.set_xlabel("Sequence recall: share of the answers that can be said  (better →)")
+    ax.set_ylabel("Sequence precision  (better →)")
+    ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, labelspacing=0.9)
+
+
+def sizes(
+    ax: Axes, *, task: Strings, place: Floats, value: Floats, ceiling: Floats | None, name: str
+) -> dict[str, Any]:
+    """One measure of several models, a line per task [Fig. 4, 8].
+
+    Args:
+        ax: a small Axes.
+        task: of each entry.
+        place: where the model stands: its number of parameters, or its turn.
+        value: the measure, NaN where it is not defined.
+        ceiling: the most that any sampler on the model's ranking could reach, drawn hollow; None without one.
+        name: what the measure is.
+
+    Returns:
+        The lines, by task, for a legend.
+    """
+    tasks = list(dict.fromkeys(task.tolist()))
+    lines = {}
+    for each, look in style.looks(tasks).items():
+        mine = np.flatnonzero(task == each)
+        mine = mine[np.argsort(place[mine], kind="stable")]
+        (line,) = ax.plot(place[mine], value[mine], **look.options, markersize=7)
+        lines[each] = line
+        if ceiling is not None:
+            hollow: dict[str, Any] = {
+                "linestyle": "none",
+                "markerfacecolor": "none",
+                "markersize": 7,
+                "alpha": 0.7,
+            }
+            ax.plot(place[mine], ceiling[mine], color=look.colour, marker=look.marker, **hollow)
+    ax.set_title(name, loc="left", fontsize=10, color=style.INK)
+    return lines
