@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,21 @@ def test_on_real_models_everything_adds_up(name: str, task: str, request: pytest
         assert lower <= upper
     # The oracle of size is order-limited: it stays below 1 exactly where an inversion is reached.
     assert (facts.local.order_score < 1).any() == (unit.diagnosis.oracle_size_validity < 1 - 1e-9)
+
+
+def test_every_column_is_told_in_the_data_model(kept: Path) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "data-model.md").read_text(encoding="utf-8")
+    (unit, _) = open_units(kept)
+    write_tables(unit, explain(unit))
+    for level in ("answers", "prefixes", "run", "rules"):
+        for name in pq.read_schema(unit.folder / f"{level}.parquet").names:
+            told = re.sub(r"0\.(95|9|8)$", "F", name) if level == "run" and "_at_" in name else name
+            told = re.sub(r"^fit_(top|all)_.*", r"fit_\1_…", told)
+            told = "oracle_…" if told.startswith("oracle_") else told
+            assert f"`{told}`" in text or f"`{name}`" in text, name
+
+
+def test_a_unit_that_is_not_kept_has_no_tables() -> None:
+    unit = unit_of(toys.healthy())
+    with pytest.raises(InputError, match="healthy on letters is not kept in a folder"):
+        write_tables(unit, explain(unit))

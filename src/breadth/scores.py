@@ -93,7 +93,8 @@ class Scores:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON takes it: keys are text, and a number that is not finite is None."""
+    """A value as JSON takes it: keys are text, numbers Python's own, and one that is not finite is None."""
+    value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

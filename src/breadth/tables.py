@@ -17,12 +17,13 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from breadth.errors import InputError
 from breadth.explanation import Explanation
 from breadth.files import new_file
 from breadth.local import logit_fits
 from breadth.measures.answers import log_validity
 from breadth.measures.logit_fit import LogitFit
-from breadth.scores import FLOORS, best_rule
+from breadth.scores import FLOORS, best_rule, plain
 from breadth.study import Unit
 
 __all__ = ["answers_table", "prefixes_table", "run_row", "run_table", "write_rows", "write_tables"]
@@ -37,8 +38,13 @@ def write_tables(
         unit: one that is kept.
         explanation: of one rule on it.
         progress: told how many prefixes are done, of how many.
+
+    Raises:
+        InputError: the unit is not kept.
+        StorageError: a file cannot be written.
     """
-    assert unit.folder is not None
+    if unit.folder is None:
+        raise InputError(f"{unit.model} on {unit.task} is not kept in a folder; run it with --out")
     tables = {
         "answers": answers_table(unit, explanation),
         "prefixes": prefixes_table(unit, explanation, progress),
@@ -234,12 +240,8 @@ def run_row(unit: Unit, explanation: Explanation) -> dict[str, Any]:
         row[name] = facts[name]
     for name in ("uniform_diversity", "end_share", "finished", "ties", "bottleneck", "sentence"):
         row[name] = facts[name]
-    return {name: _plain(value) for name, value in row.items()}
-
-
-def _plain(value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not np.isfinite(value) else value
+    result: dict[str, Any] = plain(row)
+    return result
 
 
 TEXT = {"model", "task", "rule", "dtype", "task_hash", "breadth", "best_rule", "bottleneck", "sentence"}
