@@ -218,7 +218,11 @@ def _is_doubtful_step(law: Law, step: Step) -> bool:
         less, more = (xtc_dropped(law, value[0] * (1 + nudge)) for nudge in (-NUDGE, NUDGE))
         return less != more
     assert isinstance(value, float | int)
-    less, more = (CUTOFFS[name](law, value * (1 + nudge)) for nudge in (-NUDGE, NUDGE))
+    rounding = NUDGE
+    if name == "top_h":
+        # However small the entropy, the term of a token that is all but certain is known to 1e-16 only.
+        rounding = min(NUDGE + 1e-15 / max(entropy(law), 1e-15), 1.0)
+    less, more = (CUTOFFS[name](law, value * (1 + nudge)) for nudge in (-rounding, rounding))
     if name == "typical_p" and less == more:
         # Two tokens on either side of the entropy may be equally far from it but for rounding.
         logp, centre = log_softmax(law), entropy(law)
