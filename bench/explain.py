@@ -87,7 +87,7 @@ def parts(trie: Trie, blocks: list[Ranked]) -> Iterator[Row]:
     def attribution() -> None:
         (outcome,) = outcomes(trie, blocks, [rule])
         attribute(trie, outcome.edge_logp)
-        fixed = fixed_answers(trie, blocks, rule)
+        fixed = fixed_answers(outcome, blocks, event_ranking(trie, blocks))
         shapley(("top", "within", "shape"), {fixes: coverage(logp, n) for fixes, logp in fixed.items()})
 
     time = best_of(attribution)

@@ -16,7 +16,16 @@ from breadth.counterfactual import FIXES, fixed_answers
 from breadth.errors import RuleError
 from breadth.measures.answers import coverage, validity
 from breadth.measures.shapley import coalitions, shapley
-from breadth.rules import parse_rule
+from breadth.outcome import outcomes
+from breadth.ranking import event_ranking
+from breadth.rules import Rule, parse_rule
+
+
+def fixed(instance: some.Instance, rule: Rule) -> dict[frozenset[str], np.ndarray]:
+    trie = instance.trie()
+    blocks = instance.blocks(trie)
+    (outcome,) = outcomes(trie, blocks, [rule])
+    return fixed_answers(outcome, blocks, event_ranking(trie, blocks))
 
 
 def expected(instance: some.Instance, steps: list[naive.Step], fixes: frozenset[str]) -> list[float]:
@@ -47,8 +56,7 @@ def test_every_set_of_fixes_gives_what_the_definition_says(
         logps = sorted(naive.event_logp(mixture, event, instance.end_tokens) for event in ranked)
         assume(all(high - low > 1e-9 or high == -math.inf for low, high in pairwise(logps)))
         assume(all(low == -math.inf or low > -300 for low in logps))
-    trie = instance.trie()
-    found = fixed_answers(trie, instance.blocks(trie), some.rule_of(steps))
+    found = fixed(instance, some.rule_of(steps))
     for fixes in coalitions(FIXES):
         logps = expected(instance, steps, fixes)
         np.testing.assert_array_equal(np.isneginf(found[fixes]), np.isneginf(logps))
@@ -59,16 +67,14 @@ def test_every_set_of_fixes_gives_what_the_definition_says(
 def test_all_fixes_together_leave_nothing_to_be_desired(
     instance: some.Instance, steps: list[naive.Step]
 ) -> None:
-    trie = instance.trie()
-    found = fixed_answers(trie, instance.blocks(trie), some.rule_of(steps))
+    found = fixed(instance, some.rule_of(steps))
     assert coverage(found[frozenset(FIXES)], 7) == pytest.approx(1.0)
 
 
 def test_an_oracle_cannot_be_fixed() -> None:
     instance = some.Instance(answers=(((0,),),), end_tokens=(), logits={(): np.float32([1, 0])})
-    trie = instance.trie()
     with pytest.raises(RuleError, match="'oracle_size' is an oracle"):
-        fixed_answers(trie, instance.blocks(trie), parse_rule("oracle_size"))
+        fixed(instance, parse_rule("oracle_size"))
 
 
 @st.composite
@@ -98,8 +104,7 @@ def broken(draw: st.DrawFn, cause: str) -> some.Instance:
 
 
 def blame(instance: some.Instance) -> dict[str, float]:
-    trie = instance.trie()
-    found = fixed_answers(trie, instance.blocks(trie), parse_rule("temperature=1"))
+    found = fixed(instance, parse_rule("temperature=1"))
     assume(validity(found[frozenset()]) > 0)
     return shapley(FIXES, {fixes: coverage(logp, len(logp)) for fixes, logp in found.items()})
 

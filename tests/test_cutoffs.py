@@ -152,7 +152,7 @@ def test_an_ordinary_outcome_confirms_the_strategy_of_every_point(
     trie = instance.trie()
     blocks = instance.blocks(trie)
     for sampled_uniformly in (True, False):
-        best = best_cutoffs(trie, blocks, uniform=sampled_uniformly, temperature=temperature)
+        best = best_cutoffs(trie, blocks, event_ranking(trie, blocks, temperature), uniform=sampled_uniformly)
         assert best.is_exact
         for recall, precision in zip(best.recall[1:], best.lower[1:], strict=True):
             if precision == 0.0:
@@ -172,7 +172,8 @@ def test_beyond_the_limit_there_are_bounds_and_no_strategy(monkeypatch: pytest.M
     logits = {(): np.float32([3, 2, 1])}
     instance = some.Instance(answers=(((0,),), ((2,),)), end_tokens=(), logits=logits)
     trie = instance.trie()
-    best = best_cutoffs(trie, instance.blocks(trie))
+    blocks = instance.blocks(trie)
+    best = best_cutoffs(trie, blocks, event_ranking(trie, blocks))
     assert not best.is_exact
     np.testing.assert_allclose(best.lower, [1, 1, 2 / 3])
     assert best.recall_at(0.8) == (0.5, 0.5)
@@ -189,7 +190,8 @@ def test_a_floor_that_is_met_but_for_rounding_is_met() -> None:
     logits |= {(1,): row, (2,): row}
     instance = some.Instance(answers=tuple((answer,) for answer in answers), end_tokens=(), logits=logits)
     trie = instance.trie()
-    best = best_cutoffs(trie, instance.blocks(trie))
+    blocks = instance.blocks(trie)
+    best = best_cutoffs(trie, blocks, event_ranking(trie, blocks))
     assert best.lower[-1] == pytest.approx(0.8)
     assert best.recall_at(0.8) == (1.0, 1.0)
     for floor in (0.2, 0.5, 0.8, 0.9):

@@ -10,15 +10,22 @@ from hypothesis import given
 
 import naive
 import strategies as some
-from breadth.local import ABOVE, local_measures
+from breadth.local import ABOVE, Local, local_measures
 from breadth.measures.order import GOOD, local_frontiers
+from breadth.ranking import event_ranking
 from breadth.trie import END, build_trie
+
+
+def measured(instance: some.Instance) -> Local:
+    trie = instance.trie()
+    blocks = instance.blocks(trie)
+    return local_measures(trie, blocks, event_ranking(trie, blocks))
 
 
 @given(some.instances())
 def test_every_prefix_has_the_measures_of_the_definition(instance: some.Instance) -> None:
     trie = instance.trie()
-    local = local_measures(trie, instance.blocks(trie))
+    local = measured(instance)
     for index, node in enumerate(trie.prefixes):
         prefix = tuple(trie.path(int(node)))
         law = instance.law(prefix)
@@ -40,7 +47,7 @@ def test_every_prefix_has_the_measures_of_the_definition(instance: some.Instance
 @given(some.instances())
 def test_the_worst_inversion_has_the_most_invalid_tokens_above(instance: some.Instance) -> None:
     trie = instance.trie()
-    worst = local_measures(trie, instance.blocks(trie)).inversions
+    worst = measured(instance).inversions
     for index, node in enumerate(trie.prefixes):
         prefix = tuple(trie.path(int(node)))
         law = instance.law(prefix)
@@ -62,7 +69,7 @@ def test_the_worst_inversion_has_the_most_invalid_tokens_above(instance: some.In
 @given(some.instances(forbidden=True))
 def test_forbidden_valid_tokens_are_out_of_order_and_shape(instance: some.Instance) -> None:
     trie = instance.trie()
-    local = local_measures(trie, instance.blocks(trie))
+    local = measured(instance)
     for index, node in enumerate(trie.prefixes):
         prefix = tuple(trie.path(int(node)))
         law = instance.law(prefix)

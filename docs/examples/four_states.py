@@ -18,6 +18,7 @@ from breadth.measures.answers import coverage
 from breadth.measures.shapley import coalitions
 from breadth.measures.theorems import precision_factors, recall_factors
 from breadth.models.toy import ToyModel, ToyTokenizer
+from breadth.ranking import event_ranking
 from breadth.rules import parse_rule
 from breadth.study import Unit, run_unit
 from breadth.task import Task
@@ -67,7 +68,8 @@ def numbers(unit: Unit) -> list[str]:
             f"validity lost {facts.attribution.validity_lost[node]:.4f}, diversity lost "
             f"{abs(facts.attribution.diversity_lost[node]):.4f}"
         )
-    best = best_cutoffs(trie, unit.probe.blocks)
+    ranking = event_ranking(trie, unit.probe.blocks)
+    best = best_cutoffs(trie, unit.probe.blocks, ranking)
     lines += [f"{n} answers or more: precision {precision:.3f}" for n, precision in enumerate(best.lower)][1:]
     everything = best.outcome(best.strategy(1.0))
     alpha = precision_factors(trie, everything.edge_event_logp)
@@ -76,7 +78,7 @@ def numbers(unit: Unit) -> list[str]:
         f"alpha {alpha[0]:.3f} · {alpha[1]:.3f} = {everything.event_precision:.3f}",
         f"beta {beta[0]:.0f} · {beta[1]:.0f} = {everything.recall:.0f}",
     ]
-    fixed = fixed_answers(trie, unit.probe.blocks, parse_rule("temperature=1"))
+    fixed = fixed_answers(facts.outcome, unit.probe.blocks, ranking)
     for fixes in coalitions(FIXES):
         q = np.exp(fixed[fixes])
         name = " + ".join(fix for fix in FIXES if fix in fixes) or "nothing"

@@ -13,7 +13,7 @@ from breadth.measures.cutoffs import CutoffFrontier, cutoff_frontier
 from breadth.measures.thinned import thinned_frontier
 from breadth.outcome import Outcome, cutoff_outcome
 from breadth.ranked import Ranked
-from breadth.ranking import Ranking, event_ranking
+from breadth.ranking import Ranking
 from breadth.trie import Trie
 
 __all__ = ["EXACT_SEQUENCES", "ROUNDING", "BestCutoffs", "best_cutoffs", "may_be_kept"]
@@ -23,7 +23,6 @@ Ints = NDArray[np.int64]
 
 EXACT_SEQUENCES = 100_000
 """Up to this many sequences the frontier is exact (seconds); beyond, it lies between two curves."""
-
 
 ROUNDING = 1e-12
 """A precision this little below a floor, relatively, reaches it."""
@@ -36,7 +35,6 @@ class BestCutoffs:
     Attributes:
         trie: the answers.
         blocks: the distributions.
-        temperature: of the sampling from what is kept.
         recall: float64 (k,), shares of the sequences, 0 to 1.
         lower: float64 (k,), the largest precision at this recall or more, or less than it.
         upper: float64 (k,), the same or more than it; equal to `lower` where the frontier is exact.
@@ -44,12 +42,16 @@ class BestCutoffs:
 
     trie: Trie
     blocks: Iterable[Ranked]
-    temperature: float
     recall: Floats
     lower: Floats
     upper: Floats
     _ranking: Ranking
     _exact: CutoffFrontier | None
+
+    @property
+    def temperature(self) -> float:
+        """Of the sampling from what is kept."""
+        return self._ranking.temperature
 
     @property
     def is_exact(self) -> bool:
@@ -105,18 +107,17 @@ def may_be_kept(ranking: Ranking) -> Floats:
 
 
 def best_cutoffs(
-    trie: Trie, blocks: Iterable[Ranked], *, uniform: bool = True, temperature: float = 1.0
+    trie: Trie, blocks: Iterable[Ranked], ranking: Ranking, *, uniform: bool = True
 ) -> BestCutoffs:
     """The best over all functions from prefixes to cutoffs.
 
     Args:
         trie: the answers.
         blocks: re-iterable; together they hold every inner node of the trie once.
+        ranking: of their events, at the temperature of the sampling from what is kept.
         uniform: whether each step samples uniformly from what is kept, so that the frontier is that of
             sequence precision [Def 4.1]; else by the model's probabilities, and it is that of validity.
-        temperature: > 0, of the model's probabilities.
     """
-    ranking = event_ranking(trie, blocks, temperature)
     if uniform:
         weight, kept = may_be_kept(ranking), ranking.rank.astype(np.float64)
     else:
@@ -127,4 +128,4 @@ def best_cutoffs(
     else:
         exact = cutoff_frontier(trie, ranking.rank, weight, kept)
         curves = (exact.recall, exact.precision, exact.precision)
-    return BestCutoffs(trie, blocks, temperature, *curves, ranking, exact)
+    return BestCutoffs(trie, blocks, *curves, ranking, exact)

@@ -345,6 +345,7 @@ def cutoffs(
     One at every prefix, at a precision or a recall.
     """
     from breadth.adaptive import best_cutoffs
+    from breadth.ranking import event_ranking
     from breadth.report.terminal import Terminal
     from breadth.study import open_units
 
@@ -366,7 +367,8 @@ def cutoffs(
     found = False
     problem = ""
     for unit in open_units(Path(run)):
-        best = best_cutoffs(unit.probe.trie, unit.probe.blocks, uniform=uniform, temperature=temperature)
+        trie, blocks = unit.probe.trie, unit.probe.blocks
+        best = best_cutoffs(trie, blocks, event_ranking(trie, blocks, temperature), uniform=uniform)
         wanted = best.recall_at(floor)[0] if recall is None else recall
         try:
             if wanted == 0:

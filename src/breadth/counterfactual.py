@@ -21,11 +21,12 @@ from breadth.errors import RuleError
 from breadth.events import end_tokens
 from breadth.mass import Masses
 from breadth.measures.shapley import coalitions
-from breadth.outcome import outcomes
+from breadth.outcome import Outcome
 from breadth.ranked import Ranked
-from breadth.ranking import event_ranking
+from breadth.ranking import Ranking
 from breadth.rules import Rule
 from breadth.rules.window import Window
+from breadth.segments import owners
 from breadth.trie import Trie
 
 __all__ = ["FIXES", "fixed_answers"]
@@ -39,26 +40,28 @@ NOWHERE = np.iinfo(np.int64).max
 """Place of an event that is not among the top ones."""
 
 
-def fixed_answers(trie: Trie, blocks: Iterable[Ranked], rule: Rule) -> dict[frozenset[str], Floats]:
+def fixed_answers(
+    outcome: Outcome, blocks: Iterable[Ranked], ranking: Ranking
+) -> dict[frozenset[str], Floats]:
     """ln q(y) of every answer, (|V|,), under a rule with each set of fixes; with none it is the rule itself.
 
     Args:
-        trie: the answers.
-        blocks: re-iterable; together they hold every inner node of the trie once.
-        rule: what an engine can run.
+        outcome: of the rule, one that an engine can run.
+        blocks: together they hold every inner node of the trie once.
+        ranking: of their events.
 
     Raises:
         RuleError: the rule is an oracle.
     """
+    trie, rule = outcome.trie, outcome.rule
     if rule.oracle:
         raise RuleError(f"rule {str(rule)!r} is an oracle; only a rule that an engine can run can be fixed")
-    (outcome,) = outcomes(trie, blocks, [rule])
-    rank = event_ranking(trie, blocks).rank
     # The valid events of every prefix by probability, most first: one *slot* each.
-    child = np.lexsort((rank, -outcome.edge_logp, trie.parent))
+    child = np.lexsort((ranking.rank, -outcome.edge_logp, trie.parent))
     child = child[trie.parent[child] >= 0]
-    start = np.concatenate([[0], np.cumsum(trie.n_children[trie.prefixes])])
-    prefix = np.repeat(np.arange(len(start) - 1), np.diff(start))
+    n_valid = trie.n_children[trie.prefixes]
+    start = np.cumsum(n_valid) - n_valid
+    prefix = owners(start, len(child))
     slot = np.arange(len(child)) - start[prefix]
     # Ties by weight keep the mutual order.
     turn = np.lexsort((slot, -trie.weight[child], prefix))
@@ -68,7 +71,7 @@ def fixed_answers(trie: Trie, blocks: Iterable[Ranked], rule: Rule) -> dict[froz
     own = outcome.edge_logp[child]
     place, top = _places(trie, blocks, rule, start)
     place = place[child]
-    inside = place <= np.diff(start)[prefix]
+    inside = place <= n_valid[prefix]
     aimed = np.full(len(child), -np.inf)
     aimed[inside] = target[start[prefix[inside]] + place[inside] - 1]
 
@@ -89,9 +92,7 @@ def _places(trie: Trie, blocks: Iterable[Ranked], rule: Rule, start: Ints) -> tu
         valid events; and float64 (m,), ln of the j-th largest probability for the j-th slot of every prefix.
     """
     place = np.full(len(trie), NOWHERE)
-    top = np.full(int(start[-1]), -np.inf)
-    index = np.zeros(len(trie), dtype=np.int64)
-    index[trie.prefixes] = np.arange(len(trie.prefixes))
+    top = np.full(len(trie) - 1, -np.inf)
     for ranked in blocks:
         events = _sorted_events(ranked, trie, rule)
         g = trie.n_children[ranked.node]
@@ -99,7 +100,7 @@ def _places(trie: Trie, blocks: Iterable[Ranked], rule: Rule, start: Ints) -> tu
         at = np.arange(len(events.row)) - first[events.row]
         is_top = at < g[events.row]
         row = events.row[is_top]
-        top[start[index[ranked.node[row]]] + at[is_top]] = events.logp[is_top]
+        top[start[trie.prefix_index[ranked.node[row]]] + at[is_top]] = events.logp[is_top]
         named = is_top & (events.child >= 0)
         place[events.child[named]] = at[named] + 1
     return place, top

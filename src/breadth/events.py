@@ -78,7 +78,7 @@ def event_ranks(ranked: Ranked, trie: Trie) -> tuple[Ints, NDArray[np.int32], In
         `(row, child, rank)`, one entry per valid event, ascending by child inside a row: its row in
         `ranked`, the child node, and the event's rank (1-based).
     """
-    first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+    first = ranked.event_first
     row, child = ranked.valid_row[first], ranked.valid_node[first]
     rank = ranked.valid_rank[first].astype(np.int64)
     ends = end_tokens(ranked, trie)

@@ -29,7 +29,7 @@ from breadth.measures.shapley import shapley
 from breadth.outcome import Outcome, evaluate
 from breadth.probe import Probe
 from breadth.ranked import HEAD
-from breadth.ranking import token_ranking
+from breadth.ranking import event_ranking, token_ranking
 from breadth.rules import Rule, default_rule
 from breadth.scores import FLOORS, plain
 from breadth.study import Unit
@@ -213,8 +213,8 @@ class Explanation:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, NaN as None; the columns are left to the tables."""
-        names = self.__dataclass_fields__.keys() - {"cutoffs", "attribution", "local", "outcome"}
-        facts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name in names}
+        columns = ("cutoffs", "attribution", "local", "outcome")
+        facts = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in columns}
         facts["steps"] = [asdict(step) for step in self.steps]
         for name in ("worst_for_validity", "worst_for_diversity"):
             facts[name] = [asdict(loss) for loss in facts[name]]
@@ -245,13 +245,14 @@ def explain(
     n = trie.n_answers if samples is None else samples
     if not 1 <= n <= MAX_SAMPLES:
         raise InputError(f"samples must be from 1 to {MAX_SAMPLES:,}, not {n:,}")
-    fixed = fixed_answers(trie, probe.blocks, rule)
     (outcome,) = evaluate(probe, [rule])
+    ranking = event_ranking(trie, probe.blocks)
+    fixed = fixed_answers(outcome, probe.blocks, ranking)
     attribution = attribute(trie, outcome.edge_logp)
-    local = local_measures(trie, probe.blocks)
+    local = local_measures(trie, probe.blocks, ranking)
     value = {fixes: coverage(logp, n) for fixes, logp in fixed.items()}
     samplers = Samplers(trie, token_ranking(trie, probe.blocks))
-    cutoffs = best_cutoffs(trie, probe.blocks)
+    cutoffs = best_cutoffs(trie, probe.blocks, ranking)
     ceilings = {floor: diversity_ceiling(samplers, floor) for floor in FLOORS}
     return Explanation(
         model=unit.model,
@@ -275,7 +276,7 @@ def explain(
         diversity_ceilings={floor: (each.lower, each.upper, each.status) for floor, each in ceilings.items()},
         logit_fits={"top": _fit_at_root(probe, HEAD), "all": _fit_at_root(probe, None)},
         best_recall={floor: cutoffs.recall_at(floor) for floor in FLOORS},
-        cutoff_curve=_cutoff_curve(best_cutoffs(trie, probe.blocks, uniform=False)),
+        cutoff_curve=_cutoff_curve(best_cutoffs(trie, probe.blocks, ranking, uniform=False)),
         cutoffs=cutoffs,
         attribution=attribution,
         local=local,

@@ -17,7 +17,7 @@ from breadth.measures.order import GOOD, LocalFrontiers, local_frontiers
 from breadth.measures.shape import SHAPE_TOLERANCE, shape_errors, shape_scores
 from breadth.outcome import outcomes
 from breadth.ranked import HEAD, Ranked
-from breadth.ranking import event_ranking
+from breadth.ranking import Ranking
 from breadth.rules import parse_rule
 from breadth.trie import Trie
 
@@ -86,15 +86,16 @@ class Local:
         return np.asarray(self.shape_error <= SHAPE_TOLERANCE)
 
 
-def local_measures(trie: Trie, blocks: Iterable[Ranked]) -> Local:
+def local_measures(trie: Trie, blocks: Iterable[Ranked], ranking: Ranking) -> Local:
     """Measure order and shape at every prefix.
 
     Args:
         trie: the answers.
         blocks: re-iterable; together they hold every inner node of the trie once.
+        ranking: of their events.
     """
     (valid_only,) = outcomes(trie, blocks, [parse_rule("oracle_validity")])
-    frontiers = local_frontiers(trie, event_ranking(trie, blocks).rank)
+    frontiers = local_frontiers(trie, ranking.rank)
     inversions = [(ranked.node, _inversions(ranked, trie)) for ranked in blocks]
     return Local(
         trie=trie,
@@ -156,7 +157,7 @@ def _gathered(parts: Sequence[tuple[Ints, Columns]]) -> Columns:
 
 
 def _inversions(ranked: Ranked, trie: Trie) -> Inversions:
-    first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+    first = ranked.event_first
     row, child = ranked.valid_row[first], ranked.valid_node[first].astype(np.int64)
     # One searchsorted over all rows: a key orders by row, then by what stands above.
     span = ranked.vocab_size + 1

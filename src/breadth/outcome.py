@@ -201,7 +201,7 @@ class _Events:
         self.trie = trie
         self.row, self.child, self.rank = event_ranks(ranked, trie)
         self.row_start = np.searchsorted(self.row, np.arange(len(ranked)))
-        self.first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+        self.first = ranked.event_first
         self.n_tokens = np.diff(self.first, append=len(ranked.valid_node))
         self.n_allowed = np.add.reduceat(np.isfinite(ranked.valid_gap), self.first, dtype=np.int64)
         self.ends = end_tokens(ranked, trie)

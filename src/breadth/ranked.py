@@ -182,6 +182,11 @@ class Ranked:
         return np.repeat(np.arange(len(self)), np.diff(self.valid_start))
 
     @cached_property
+    def event_first(self) -> Ints:
+        """int64 (g,), where the tokens of each valid event begin: they stand together, best first."""
+        return np.flatnonzero(np.diff(self.valid_node, prepend=-1))
+
+    @cached_property
     def knot_rank(self) -> Ints:
         """int64 (k,), ranks whose logit is known exactly: 1 … m, then the end of each tail segment."""
         head = self.head_logit.shape[1]

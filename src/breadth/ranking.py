@@ -27,6 +27,7 @@ class Ranking:
     Columns have one entry per node of the trie, about the event that leads to it; the root's are 0.
 
     Attributes:
+        temperature: of the probabilities.
         rank: int64 (n,), 1-based; the end counts once, at its best token.
         logp: float64 (n,), ln of the event's probability; −inf for a forbidden one.
         cumulative_logp: float64 (n,), ln of the probability of all events down to this one: what a cutoff
@@ -34,6 +35,7 @@ class Ranking:
         n_events: int64 (n,), at a prefix the number of events that are not forbidden; 0 at leaves.
     """
 
+    temperature: float
     rank: Ints
     logp: Floats
     cumulative_logp: Floats
@@ -58,7 +60,7 @@ def event_ranking(trie: Trie, blocks: Iterable[Ranked], temperature: float = 1.0
     logp, cumulative = np.zeros((2, len(trie)))
     for ranked in blocks:
         row, child, event_rank = event_ranks(ranked, trie)
-        first = np.flatnonzero(np.diff(ranked.valid_node, prepend=-1))
+        first = ranked.event_first
         ends = end_tokens(ranked, trie)
         mass = Mass(ranked, 1.0 / temperature)
         total = np.log(mass.total)
@@ -70,7 +72,7 @@ def event_ranking(trie: Trie, blocks: Iterable[Ranked], temperature: float = 1.0
         cumulative[child] = np.minimum(kept - total[row], 0.0)
         deleted = np.bincount(ends.row[~ends.best], minlength=len(ranked))
         n_events[ranked.node] = ranked.n_finite - deleted
-    return Ranking(rank, logp, cumulative, n_events)
+    return Ranking(temperature, rank, logp, cumulative, n_events)
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,6 +78,13 @@ class Trie:
         return np.flatnonzero(self.answer < 0)
 
     @cached_property
+    def prefix_index(self) -> NDArray[np.int64]:
+        """int64 (n,), the place of every inner node in `prefixes`; −1 at leaves."""
+        index = np.full(len(self), -1)
+        index[self.prefixes] = np.arange(len(self.prefixes))
+        return index
+
+    @cached_property
     def _children(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order = np.argsort(self.parent[1:], kind="stable") + 1
         start = np.searchsorted(self.parent[order], np.arange(len(self) + 1))

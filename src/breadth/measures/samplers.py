@@ -58,7 +58,7 @@ class Samplers:
     def __init__(self, trie: Trie, tokens: TokenRanking) -> None:
         self.trie = trie
         n = np.diff(tokens.start)
-        prefix = np.repeat(np.arange(len(n)), n)
+        prefix = owners(tokens.start[:-1], len(tokens.child))
         place = np.arange(len(prefix)) - tokens.start[prefix] + 1
         is_last = place == n[prefix]
         # A cutoff that keeps the first j valid tokens and no more lies at a rank from `enter` to `leave`.
@@ -162,17 +162,18 @@ class Samplers:
         share = np.zeros(len(self))
         inflow = np.zeros(len(self.trie))
         np.add.at(inflow, self.child, flow)
+        enter, leave = self.steps(self.enter), self.steps(self.leave)
         for level in self._levels:
             edge = level.edge
             if not len(edge):
                 continue
             node = self.trie.prefixes[self.prefix[edge]]
-            whole = inflow[node] if node[0] else np.full(len(edge), self._root_flow(flow))
+            whole = inflow[node] if node[0] else np.full(len(edge), float((flow * enter)[edge].sum()) or 1.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 part = np.nan_to_num(np.clip(flow[edge] / whole, 0.0, 1.0))
             part = -running_maximum(-part, level.first)
-            used = np.add.reduceat(part * self.steps(self.enter)[edge], level.first)
-            covered = np.add.reduceat(part * self.steps(self.leave)[edge], level.first)
+            used = np.add.reduceat(part * enter[edge], level.first)
+            covered = np.add.reduceat(part * leave[edge], level.first)
             must = ~self.may_leave[level.prefix]
             # `used` ≤ 1 ≤ `covered` makes a sampler, and used ≤ covered always: one factor restores both.
             with np.errstate(divide="ignore"):
@@ -183,11 +184,6 @@ class Samplers:
             only_first = empty[level.owner] & self.first[edge]
             share[edge] = np.where(only_first, 1.0 / self.enter[edge], part)
         return self._answers(share)
-
-    def _root_flow(self, flow: Floats) -> float:
-        """What the flows out of the root use up."""
-        root = self._levels[0].edge
-        return float((flow[root] * self.steps(self.enter)[root]).sum()) or 1.0
 
     def steps(self, rank: Floats) -> Floats:
         """Differences of a column inside every prefix, its first entries from 0."""

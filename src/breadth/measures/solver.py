@@ -40,11 +40,10 @@ class _Program:
         def matrix(value: Floats, row: Ints, column: Ints, rows: int) -> Any:
             return sparse.csr_matrix((value, (row, column)), (rows, size))
 
-        into = np.full(len(trie), -1)
-        into[trie.prefixes] = np.arange(len(trie.prefixes))
-        inner = np.flatnonzero(into[samplers.child] >= 0)
+        into = trie.prefix_index[samplers.child]
+        inner = np.flatnonzero(into >= 0)
         whole = trie.weight[trie.prefixes] / n  # the ideal sampler's reach
-        inflow = matrix(self.unit[inner], into[samplers.child[inner]], inner, len(whole))
+        inflow = matrix(self.unit[inner], into[inner], inner, len(whole))
         at_root = (trie.prefixes == 0).astype(float)
 
         def spent(rank: Floats) -> Any:

@@ -120,12 +120,10 @@ def thinned_frontier(
         points: counts at which a curve is known, about; ≥ 4.
     """
     start, child = trie.events_by(event_rank)
-    index = np.zeros(len(trie), dtype=np.int64)
-    index[trie.prefixes] = np.arange(len(trie.prefixes))
     leaf = _Curve(np.array([0, 1]), np.ones(2), np.ones(2))
     curves: dict[int, _Curve] = {}
-    for node in trie.prefixes[::-1].tolist():
-        here = child[start[index[node]] : start[index[node] + 1]]
+    for index, node in reversed(list(enumerate(trie.prefixes.tolist()))):
+        here = child[start[index] : start[index + 1]]
         total = _Curve(np.zeros(1, dtype=np.int64), np.zeros(1), np.zeros(1))
         best = total
         for each in here[weight[here] > 0].tolist():
